@@ -1,0 +1,101 @@
+"""The contract between a trial and the agent that acts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_specbench.core.metrics import Measurement
+from pytest_specbench.core.records import Scalar
+from pytest_specbench.core.status import Cause
+from pytest_specbench.recording.journal import Journal
+from pytest_specbench.scenarios.model import Limits, ModelDefaults
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a command ended, as the agent sees it. A denied command has exit code 126 and says why."""
+
+    exit_code: int | None
+    """Null when it was killed at its time limit."""
+    output: str
+    """Standard output and error; undecodable bytes are replaced, and a cut is marked in the text."""
+    denied: bool = False
+
+
+class Shell(Protocol):
+    """The agent's only way to act. Everything that passes is policed by the approval mode, recorded and timed.
+
+    Raises AgentStoppedError once the phase is over, InfrastructureError when the sandbox fails.
+    """
+
+    workdir: str
+
+    def run(self, command: str, *, timeout_sec: float | None = None) -> CommandResult:
+        """Run a shell command line in the workdir; `timeout_sec` defaults to the scenario's `limits.command_sec`."""
+        ...
+
+    def read(self, pattern: str) -> dict[str, str]:
+        """Text of the files that match a glob relative to the workdir, keyed by path. Not recorded as a step."""
+        ...
+
+
+@dataclass(frozen=True)
+class AgentTask:
+    """What the agent is asked to do, and within which limits."""
+
+    scenario_id: str
+    instruction: str
+    command_path: str
+    limits: Limits
+    approval_mode: str
+    deadline: float
+    """`time.monotonic()` at which the phase ends."""
+    model: str | None = None
+    """LiteLLM name or `replay:` and an absolute path."""
+    model_defaults: ModelDefaults | None = None
+    """Endpoint, parameters, prices, retries; null: the defaults."""
+    record_cassette: str | None = None
+    """Absolute path of the cassette to write."""
+    solution: str | None = None
+    """Text of the scenario's solution script; null where there is none."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AgentOutcome:
+    """How the agent ended, by its own account. What it claims about the task is not believed: the verifier says."""
+
+    cause: Cause = Cause.VERIFIED
+    """`verified` when it ended content; else why not."""
+    reason: str = ""
+    """A sentence, when the cause is not `verified`."""
+    exit_status: int = 0
+    """0 content, 1 failed, or the exit status of the agent's command."""
+    usage: Mapping[str, Measurement] = field(default_factory=dict)
+    """`steps`, `input_tokens`, `output_tokens`, `cached_tokens`, `cost_usd`, `model_wait_ms`, as far as known."""
+    notes: tuple[str, ...] = ()
+
+
+class Agent(Protocol):
+    """Acts in a sandbox. Its constructor takes its options as keyword arguments and raises UsageError for others."""
+
+    name: str
+    version: str
+    acts_freely: bool
+    """True when its commands cannot be policed one by one: it then needs the approval mode `full-access`."""
+    trusted: bool
+    """True when what it does is known beforehand (a solution script, a replayed model): it may run unisolated."""
+
+    def prepare(self, task: AgentTask) -> None:
+        """Import and open what is slow, before the clock starts. Raises BlockedError when something is missing."""
+        ...
+
+    def run(self, task: AgentTask, shell: Shell, journal: Journal) -> AgentOutcome:
+        """Do the task. Raises AgentError for a failure of its own, InfrastructureError for the provider's."""
+        ...
+
+    def configuration(self) -> Mapping[str, Scalar]:
+        """What shapes its behaviour, for the record; no secrets."""
+        ...

@@ -1,0 +1,186 @@
+"""The records that flow from trial to verdict to report, and that are persisted as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from pytest_specbench.core.metrics import Measurement, MetricSummary
+from pytest_specbench.core.model import Record
+from pytest_specbench.core.status import Cause, Outcome, Status
+
+type Scalar = str | int | float | bool | None
+
+
+class CheckResult(Record):
+    """What one check of a verifier found."""
+
+    name: str
+    """Name of the check, for example `artifact specs/*/spec.md (spec-kit-spec)`."""
+    passed: bool
+    """True only when the check ran and found nothing wrong."""
+    cause: Cause = Cause.VERIFIED
+    """Why it failed; `verified` when it passed."""
+    problems: tuple[str, ...] = ()
+    """What is wrong, one sentence each; empty when it passed."""
+    files: tuple[str, ...] = ()
+    """Paths, relative to the workdir, of the files that the check looked at."""
+
+
+class ImageIdentity(Record):
+    """What an image really is, by content and not by tag."""
+
+    reference: str
+    """The name that the scenario gave."""
+    digest: str
+    """`name@sha256:...` when it came from a registry; else `content:sha256:...` over layers and configuration."""
+    platform: str
+    """For example `linux/amd64`."""
+    recipe: str | None = None
+    """Hash of build context and build arguments for an image that `specbench runner build` made; else null."""
+
+
+class SandboxRecord(Record):
+    """Where a trial ran, and which limits were really in force."""
+
+    backend: str
+    """`docker`, `local` or a third party's name."""
+    image: ImageIdentity | None
+    """Null where the backend has no image."""
+    enforced: dict[str, bool]
+    """For each of `cpus`, `memory`, `pids`, `network`: whether the backend enforces it."""
+    engine: str | None = None
+    """Engine version and cgroup version, for example `20.10.24 (cgroup v1)`."""
+
+
+class AgentRecord(Record):
+    """Who acted."""
+
+    name: str
+    """Registered name or `module:Class`."""
+    version: str
+    """Version that the agent states."""
+    model: str | None = None
+    """LiteLLM model name or `replay:CASSETTE`; null when the agent takes no model."""
+    configuration: dict[str, Scalar] = Field(default_factory=dict)
+    """What else shapes its behaviour, without secrets."""
+
+
+class TrialRecord(Record):
+    """One trial: what happened, what it cost, where its artifacts lie."""
+
+    index: int
+    """Number of the trial, from 1."""
+    started_at: datetime
+    """Wall-clock start, UTC."""
+    outcome: Outcome
+    """Success, failure (the agent's) or infrastructure (nobody's score)."""
+    cause: Cause
+    """Why."""
+    reason: str
+    """One sentence for a person."""
+    metrics: dict[str, Measurement]
+    """One entry for every metric of `core.metrics.METRICS`."""
+    phases_ms: dict[str, float] = Field(default_factory=dict)
+    """Milliseconds of set-up, agent, kill, verification and teardown, as far as they ran."""
+    checks: tuple[CheckResult, ...] = ()
+    """What the verifiers found; empty when verification did not run."""
+    killed: tuple[str, ...] = ()
+    """Processes that the agent left running and that were killed before verification."""
+    agent: AgentRecord
+    """Who acted."""
+    sandbox: SandboxRecord | None
+    """Where; null when no sandbox came up."""
+    artifacts_path: str
+    """Folder of the trial, relative to the run folder."""
+    repeated: bool = False
+    """True for an attempt that failed for infrastructure's sake and was repeated; it is kept, and not counted."""
+    notes: tuple[str, ...] = ()
+    """Things that were recorded and changed nothing: what was not enforced, what could not be torn down."""
+
+
+class Fingerprint(Record):
+    """What must be equal for a comparison to mean anything, what is under test, and on which host it ran."""
+
+    instrument: dict[str, Scalar]
+    """Dataset, scenario and verifier content, limits, sandbox backend, image, agent name, model, cassette, modes."""
+    subject: dict[str, Scalar]
+    """The fields that the scenario declares to be under test."""
+    host: dict[str, Scalar]
+    """Host class and what it was derived from."""
+
+
+class Comparison(Record):
+    """Deltas against the baseline, in percent; null where there is nothing to compare."""
+
+    baseline_id: str | None = None
+    """The active baseline that was compared with."""
+    runtime_percent: float | None = None
+    """Delta of `runtime_ms`."""
+    memory_percent: float | None = None
+    """Delta of `peak_memory_mb`."""
+    deltas_percent: dict[str, float | None] = Field(default_factory=dict)
+    """Delta of every compared metric."""
+
+
+class ArtifactPaths(Record):
+    """The artifacts of the decisive trial, relative to the run folder."""
+
+    run_metadata: str | None = None
+    """Metadata of the trial."""
+    agent_cast: str | None = None
+    """Terminal recording, asciicast v2."""
+    post_test: str | None = None
+    """All of the verifier's output."""
+    trajectory: str | None = None
+    """ATIF trajectory."""
+    summary: str | None = None
+    """Normalised summary of the trial."""
+
+
+class BenchmarkRun(Record):
+    """One scenario in one run: its trials, its metrics, its status and where everything lies."""
+
+    schema_version: Literal["1"] = "1"
+    """Version of this record's form."""
+    run_id: UUID
+    """The invocation; all benchmark runs of one invocation share it."""
+    scenario_id: str
+    """The scenario; baselines are keyed on it."""
+    display_name: str
+    """Its title."""
+    owner_rotation: str
+    """Who is to be alerted."""
+    executed_at: datetime
+    """Start, UTC."""
+    runner_image: str | None
+    """Digest of the runner image; null where the sandbox has none or it was not found."""
+    dataset_version: str
+    """`NAME==VERSION` of the dataset, or `NAME` where there is no version."""
+    status: Status
+    """pass, regression, blocked or provisional."""
+    cause: Cause
+    """Why."""
+    notes: str
+    """For whoever triages: the reason in a sentence or more, with the next command."""
+    exit_code: int
+    """What this scenario alone would make the command exit with: 0, 1 or 2."""
+    metrics: dict[str, MetricSummary] = Field(default_factory=dict)
+    """Every metric over the counted trials."""
+    metrics_tracked: tuple[str, ...] = ()
+    """The metrics that the gate looks at."""
+    trials: tuple[TrialRecord, ...] = ()
+    """Every attempt, repeated ones included."""
+    fingerprint: Fingerprint | None = None
+    """Null when the run was blocked before it was known."""
+    comparison: Comparison = Comparison()
+    """Deltas against the baseline."""
+    artifacts_path: str
+    """Folder of the scenario, relative to the run folder."""
+    artifacts: ArtifactPaths = ArtifactPaths()
+    """The files of the decisive trial."""
+    artifact_hashes: dict[str, str] = Field(default_factory=dict)
+    """sha256 of every artifact, keyed by its path relative to the scenario's folder."""

@@ -1,0 +1,54 @@
+"""What an invocation was asked to do, read once from pytest's configuration and frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting below pytest. `sources` says for each field where its value came from."""
+
+    root: Path
+    """pytest's rootdir; relative paths in the report are relative to it."""
+    dataset: str | None = None
+    """`NAME==VERSION`, `NAME@VERSION`, `NAME` or a folder; None: each scenario's own `registry_version`."""
+    registry: str | None = None
+    """Path or URL of the registry; None: the nearest `registry.json` at or above the scenario."""
+    scenarios: tuple[str, ...] = ()
+    """Only these scenario ids; empty: all."""
+    agent: str | None = None
+    """Overrides the scenario's agent: registered name or `module:Class`."""
+    model: str | None = None
+    """Overrides the scenario's model."""
+    record: Path | None = None
+    """Cassette to write from a live model."""
+    sandbox: str = "docker"
+    """`docker`, `local`, `auto` or a third party's name."""
+    sandbox_reason: str = ""
+    """Why `auto` became what it became; empty when it was asked for by name."""
+    trials: int | None = None
+    """Overrides the scenario's number of trials."""
+    output: Path = Path(".terminalbench")
+    """Root of the artifacts, absolute."""
+    format: str = "table"
+    """`table` or `json`: what is printed on stdout."""
+    approval_mode: str = "minimal"
+    """What an agent may do unattended: `minimal`, `trusted` or `full-access`."""
+    max_cost_usd: float | None = None
+    """Cost cap for the whole session over all scenarios; None: no cap."""
+    allow_unisolated_model: bool = False
+    """A live model may act in a sandbox that does not isolate."""
+    allow_dirty: bool = False
+    """An unclean repository is acknowledged."""
+    no_incident: bool = False
+    """Open no incident."""
+    run_id: str = ""
+    """UUID of the invocation."""
+    run_folder: Path = Path()
+    """Artifact folder of the invocation, absolute; made when the first artifact is written."""
+    argv: tuple[str, ...] = ()
+    """The command line, for the record."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Field name -> `command line`, `environment NAME`, `ini NAME` or `default`."""

@@ -1,0 +1,1 @@
+"""BenchmarkRun -> terminal, JSON and Markdown. Never imports pytest."""

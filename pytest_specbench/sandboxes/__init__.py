@@ -1,0 +1,15 @@
+"""Where a trial runs. A new sandbox is one module here, or in another package, and one registration."""
+
+from __future__ import annotations
+
+from pytest_specbench.core.registry import Registry
+
+SANDBOXES = Registry(
+    kind="sandbox",
+    group="pytest_specbench.sandboxes",
+    builtin={
+        "docker": "pytest_specbench.sandboxes.docker:DockerBackend",
+        "local": "pytest_specbench.sandboxes.local:LocalBackend",
+    },
+)
+"""Names -> `SandboxBackend` classes, called without arguments."""

@@ -1,0 +1,1 @@
+"""What is run: scenario files, their fixtures, and the datasets that hold them."""
