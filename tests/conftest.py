@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.fixture(scope="session")
 def engine() -> Any:

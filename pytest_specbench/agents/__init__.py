@@ -8,7 +8,7 @@ AGENTS = Registry(
     kind="agent",
     group="pytest_specbench.agents",
     builtin={
-        "spec-kit-orchestrator": "pytest_specbench.agents.orchestrator.agent:SpecKitOrchestrator",
+        "spec-kit-orchestrator": "pytest_specbench.agents.orchestrator.adapter:OrchestratorAgent",
         "oracle": "pytest_specbench.agents.oracle:OracleAgent",
         "command": "pytest_specbench.agents.command:CommandAgent",
         "nop": "pytest_specbench.agents.nop:NopAgent",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 from pytest_specbench.core.metrics import Measurement
 from pytest_specbench.core.records import Scalar
@@ -62,6 +62,10 @@ class AgentTask:
     """Text of the scenario's solution script; null where there is none."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    def at(self, deadline: float) -> AgentTask:
+        """The same task with the deadline of a phase that begins now."""
+        return replace(self, deadline=deadline)
+
 
 @dataclass(frozen=True)
 class AgentOutcome:
@@ -98,4 +102,17 @@ class Agent(Protocol):
 
     def configuration(self) -> Mapping[str, Scalar]:
         """What shapes its behaviour, for the record; no secrets."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """An agent that can be asked for what it has used, and told to give up, while it runs in another thread."""
+
+    def usage(self) -> Mapping[str, Measurement]:
+        """What was used so far, in the form of `AgentOutcome.usage`."""
+        ...
+
+    def cancel(self) -> None:
+        """Give up what is under way, such as a request to a model."""
         ...

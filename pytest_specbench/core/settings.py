@@ -38,6 +38,8 @@ class Settings:
     """What an agent may do unattended: `minimal`, `trusted` or `full-access`."""
     max_cost_usd: float | None = None
     """Cost cap for the whole session over all scenarios; None: no cap."""
+    host_class: str | None = None
+    """Declared class of this host; None: derived from what was observed."""
     allow_unisolated_model: bool = False
     """A live model may act in a sandbox that does not isolate."""
     allow_dirty: bool = False

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pytest_specbench.core.errors import AgentStoppedError
+from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.status import Cause
+from pytest_specbench.recording.cast import CastWriter
+from pytest_specbench.recording.folder import TrialFolder
+
+SOURCES = ("system", "user", "agent")
 
 
 @dataclass(frozen=True)
@@ -59,3 +73,189 @@ class Journal(Protocol):
     def event(self, name: str, **details: Any) -> None:
         """Anything else worth knowing, for the raw log; values are plain JSON."""
         ...
+
+
+@dataclass(frozen=True)
+class RecordedStep:
+    """One step, redacted; `observations` are pairs of tool call id (or null) and content, in the order they came."""
+
+    step_id: int
+    at: datetime
+    source: str
+    message: str
+    model_name: str | None = None
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: StepUsage | None = None
+    extra: Mapping[str, Any] | None = None
+    observations: tuple[tuple[str | None, str], ...] = ()
+
+
+class TrialJournal:
+    """A `Journal` that writes into a `TrialFolder`; thread-safe, since an agent may be left behind at its deadline.
+
+    Every entry has reached the operating system when the call returns; it is synced to the disk at the end. Everything
+    is redacted first. `close` ends it for the agent, `note` is the trial's own and works until the `with` block ends.
+    `on_progress` is called with the number of agent steps after each of them; it must not raise.
+    """
+
+    def __init__(
+        self,
+        folder: TrialFolder,
+        *,
+        redactor: Redactor,
+        terminal_size: tuple[int, int] = (120, 40),
+        title: str = "",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._redactor = redactor
+        self._on_progress = on_progress
+        self._lock = threading.RLock()
+        self._steps: list[RecordedStep] = []
+        self._stopped: Cause | None = None
+        self._ended = False
+        self._started = datetime.now(UTC)
+        self._zero = time.monotonic()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._log = os.open(folder.events, flags, 0o644)
+        self._cast = CastWriter(
+            folder.cast, size=terminal_size, timestamp=self._started.timestamp(), title=title, redactor=redactor
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if self._ended:
+                return
+            self._stopped = self._stopped or Cause.AGENT_TIMEOUT
+            self._ended = True
+            self._cast.close(self._now())
+            os.fsync(self._log)
+            os.close(self._log)
+
+    @property
+    def steps(self) -> tuple[RecordedStep, ...]:
+        """All steps so far, for the trajectory."""
+        with self._lock:
+            return tuple(self._steps)
+
+    def close(self, cause: Cause = Cause.AGENT_TIMEOUT) -> None:
+        """End the agent's phase: whatever the agent calls from now on raises AgentStoppedError with `cause`."""
+        with self._lock:
+            if self._stopped is None:
+                self._stopped = cause
+                self._cast.close(self._now())
+                self._write("closed", {"cause": str(cause)})
+
+    def note(self, name: str, **details: Any) -> None:
+        """An event of the trial itself, also after `close`; ignored after the end."""
+        with self._lock:
+            if not self._ended:
+                self._write(name, {"details": details})
+
+    # -- the agent's side: Journal ---------------------------------------------------------------
+
+    def message(
+        self,
+        source: str,
+        text: str,
+        *,
+        model_name: str | None = None,
+        reasoning: str | None = None,
+        tool_calls: Sequence[ToolCall] = (),
+        usage: StepUsage | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> int:
+        if source not in SOURCES:
+            raise ValueError(f"the source of a step is one of {', '.join(SOURCES)}, not {source!r}")
+        clean = self._redactor
+        with self._lock:
+            self._refuse_when_stopped()
+            step = RecordedStep(
+                step_id=len(self._steps) + 1,
+                at=self._started + timedelta(seconds=self._now()),
+                source=source,
+                message=clean.text(text),
+                model_name=model_name,
+                reasoning=None if reasoning is None else clean.text(reasoning),
+                tool_calls=tuple(
+                    ToolCall(clean.text(call.tool_call_id), clean.text(call.function_name), clean.json(call.arguments))
+                    for call in tool_calls
+                ),
+                usage=None if usage is None else replace(usage, extra=clean.json(usage.extra)),
+                extra=None if extra is None else clean.json(extra),
+            )
+            self._write("message", _plain(step))
+            self._steps.append(step)
+            count = sum(each.source == "agent" for each in self._steps)
+        if source == "agent" and self._on_progress is not None:
+            self._on_progress(count)
+        return step.step_id
+
+    def observation(self, step_id: int, content: str, *, tool_call_id: str | None = None) -> None:
+        with self._lock:
+            self._refuse_when_stopped()
+            if not 1 <= step_id <= len(self._steps):
+                raise ValueError(f"there is no step {step_id}; the last one is {len(self._steps)}")
+            text = self._redactor.text(content)
+            call = None if tool_call_id is None else self._redactor.text(tool_call_id)
+            self._write("observation", {"step_id": step_id, "tool_call_id": call, "content": text})
+            step = self._steps[step_id - 1]
+            self._steps[step_id - 1] = replace(step, observations=(*step.observations, (call, text)))
+
+    def command(self, command: str) -> None:
+        with self._lock:
+            self._refuse_when_stopped()
+            self._write("command", {"command": command})
+            self._cast.command(self._now(), command)
+
+    def output(self, chunk: bytes) -> None:
+        with self._lock:
+            self._refuse_when_stopped()
+            self._cast.output(self._now(), chunk)
+
+    def event(self, name: str, **details: Any) -> None:
+        with self._lock:
+            self._refuse_when_stopped()
+            self._write(name, {"details": details})
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _refuse_when_stopped(self) -> None:
+        if self._stopped is not None:
+            raise AgentStoppedError("the agent's phase is over; nothing is recorded any more", cause=self._stopped)
+
+    def _now(self) -> float:
+        return time.monotonic() - self._zero
+
+    def _write(self, event: str, data: Mapping[str, Any]) -> None:
+        seconds = self._now()
+        at = (self._started + timedelta(seconds=seconds)).isoformat()
+        line = {"t": round(seconds, 6), "at": at, "event": event, **self._redactor.json(data)}
+        # NaN is no JSON: whoever reports it is told so at once, and nothing is written.
+        view = memoryview(json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n")
+        while view:
+            view = view[os.write(self._log, view) :]
+
+
+def _plain(step: RecordedStep) -> dict[str, Any]:
+    """The step as plain JSON, without what it does not have."""
+    usage = step.usage
+    data: dict[str, Any] = {
+        "step_id": step.step_id,
+        "source": step.source,
+        "message": step.message,
+        "model_name": step.model_name,
+        "reasoning": step.reasoning,
+        "tool_calls": [
+            {"tool_call_id": call.tool_call_id, "function_name": call.function_name, "arguments": dict(call.arguments)}
+            for call in step.tool_calls
+        ],
+        "usage": None if usage is None else {**vars(usage), "extra": dict(usage.extra)},
+        "extra": step.extra,
+    }
+    return {key: value for key, value in data.items() if value not in (None, [])}

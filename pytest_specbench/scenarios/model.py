@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from pytest_specbench.core.metrics import DEFAULT_TRACKED, METRICS
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import Scalar
+from pytest_specbench.scenarios.forms import (
+    BRANCH,
+    DATASET,
+    FIXTURE_NAME,
+    INSIDE,
+    ONE_LINE,
+    SCENARIO_ID,
+    SHORT_METRICS,
+    USER,
+    VARIABLE,
+    WORKDIR,
+    distinct,
+    distinct_metrics,
+    git_branch,
+    inside,
+    metric,
+    plain_workdir,
+)
 
-SCENARIO_ID = r"^[a-z0-9][a-z0-9._-]{0,99}$"
+
+def _any_of_metrics(schema: dict[str, Any]) -> None:
+    schema["enum"] = [*METRICS, *SHORT_METRICS]
 
 
-def _inside(path: str) -> str:
-    """A relative path that stays in its folder."""
-    parts = PurePosixPath(path).parts
-    if not path or PurePosixPath(path).is_absolute() or ".." in parts or "\\" in path or "\0" in path:
-        raise ValueError("must be a relative path that stays inside its folder (no '..', no leading '/')")
-    return path
+def _text_or_mapping(schema: dict[str, Any]) -> None:
+    reference = {"$ref": schema.pop("$ref")} if "$ref" in schema else schema.pop("allOf")[0]
+    schema["anyOf"] = [{"type": "string", "enum": list(get_args(Network))}, reference]
 
 
-def _metric(name: str) -> str:
-    """A metric's name; `runtime`, `peak_memory` and `memory` are accepted as short forms."""
-    full = {"runtime": "runtime_ms", "peak_memory": "peak_memory_mb", "memory": "peak_memory_mb"}.get(name, name)
-    if full not in METRICS:
-        raise ValueError(f"must be one of {', '.join(METRICS)}")
-    return full
-
-
-RelativePath = Annotated[str, AfterValidator(_inside)]
-MetricName = Annotated[str, AfterValidator(_metric)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+RelativePath = Annotated[
+    str,
+    AfterValidator(inside),
+    Field(json_schema_extra={"pattern": INSIDE}),
+]
+MetricName = Annotated[str, AfterValidator(metric), Field(json_schema_extra=_any_of_metrics)]
+Name = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
+Variable = Annotated[str, StringConstraints(pattern=VARIABLE)]
+FixtureName = Annotated[str, StringConstraints(pattern=FIXTURE_NAME)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Network = Literal["none", "bridge"]
+Subject = Literal["agent", "model", "runner_image", "fixtures"]
 
 
 class FilesFixture(Record):
@@ -45,14 +60,14 @@ class FilesFixture(Record):
     source: RelativePath
     """File or folder, relative to the scenario file; a folder's content is copied."""
     target: RelativePath = "."
-    """Where it goes, relative to the workdir."""
+    """Folder that it goes into, relative to the workdir; made if needed."""
 
 
 class SpecKitFixture(Record):
     """A project tree made by the real Spec Kit, offline (needs the `spec-kit` extra)."""
 
     type: Literal["spec-kit"]
-    version: str | None = None
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+!-]+$")] | None = None
     """Exact specify-cli version that must be installed; null accepts any and records which."""
     target: RelativePath = "."
     """Where the tree goes, relative to the workdir."""
@@ -64,7 +79,7 @@ class GitFixture(Record):
     type: Literal["git"]
     target: RelativePath = "."
     """Folder that becomes the repository, relative to the workdir."""
-    branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = "main"
+    branch: Annotated[str, StringConstraints(pattern=BRANCH), AfterValidator(git_branch)] = "main"
     """Name of its branch."""
 
 
@@ -76,7 +91,7 @@ class SuccessArtifact(Record):
 
     path: RelativePath
     """Glob relative to the workdir; `*` does not cross folders, `**` does."""
-    check: str | None = None
+    check: Name | None = None
     """Named check that every match must pass; null: it must exist and hold something."""
 
 
@@ -104,15 +119,17 @@ class Runner(Record):
     """What the lock file pins: the image's identity, or the recipe it was built from."""
     cpus: Annotated[float, Field(gt=0, le=1024)] = 1.0
     """CPUs; more than the host has blocks the run."""
-    memory_mb: Annotated[int, Field(ge=16)] = 512
+    memory_mb: Annotated[int, Field(ge=16, le=64_000_000)] = 512
     """Memory limit in MB (1,000,000 bytes); swap is not added to it."""
-    pids: Annotated[int, Field(ge=16)] = 512
+    pids: Annotated[int, Field(ge=16, le=4_000_000)] = 512
     """Most processes and threads at a time."""
-    network: Annotated[PhaseNetworks, BeforeValidator(_every_phase)] = PhaseNetworks()
+    network: Annotated[PhaseNetworks, BeforeValidator(_every_phase), Field(json_schema_extra=_text_or_mapping)] = (
+        PhaseNetworks()
+    )
     """`none` or `bridge` for all phases, or a mapping of phases."""
-    workdir: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")] = "/work"
+    workdir: Annotated[str, StringConstraints(pattern=WORKDIR), AfterValidator(plain_workdir)] = "/work"
     """Where the agent starts, in a sandbox that has its own file system."""
-    user: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?$")] | None = None
+    user: Annotated[str, StringConstraints(pattern=USER)] | None = None
     """Who acts inside the container; null: the image's own user."""
 
 
@@ -130,7 +147,7 @@ class ModelDefaults(Record):
 
     name: Name
     """LiteLLM model name, or `replay:CASSETTE` with a path relative to the scenario file."""
-    api_base: str | None = None
+    api_base: Name | None = None
     """Endpoint of an OpenAI-compatible server; null: the provider's own."""
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Passed to the provider, for example `temperature`."""
@@ -208,23 +225,23 @@ class Scenario(Record):
     """Title for people."""
     command_path: Name
     """The workflow command, for example `/specify`, or a chain, `/specify -> /plan -> /tasks -> execute`."""
-    prerequisites: tuple[str, ...] = ()
+    prerequisites: Annotated[tuple[FixtureName, ...], AfterValidator(distinct)] = ()
     """Names of `fixtures`, put in place in this order."""
     success_artifacts: tuple[SuccessArtifact, ...] = ()
     """What must be there in the end. Without these, `verification` is required."""
-    metrics_tracked: Annotated[tuple[MetricName, ...], Field(min_length=1)] = DEFAULT_TRACKED
+    metrics_tracked: Annotated[tuple[MetricName, ...], Field(min_length=1), AfterValidator(distinct)] = DEFAULT_TRACKED
     """The metrics that the gate looks at."""
     owner_rotation: Name
     """Who is to be alerted."""
-    registry_version: Name
+    registry_version: Annotated[str, StringConstraints(max_length=200, pattern=DATASET)]
     """The dataset that the scenario belongs to, `NAME==VERSION`."""
     instruction: Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
     """What the agent is told."""
-    subject: Annotated[tuple[str, ...], Field(min_length=1)] = ("agent",)
+    subject: Annotated[tuple[Subject, ...], Field(min_length=1), AfterValidator(distinct)] = ("agent",)
     """The fields that are under test and may differ from the baseline's: agent, model, runner_image, fixtures."""
     runner: Runner = Runner()
     """The sandbox."""
-    agent: AgentDefaults = AgentDefaults()
+    agent: AgentDefaults = Field(default_factory=AgentDefaults)
     """Who acts."""
     model: ModelDefaults | None = None
     """The downstream model; null where the agent needs none, or the command line names it."""
@@ -238,22 +255,22 @@ class Scenario(Record):
     """Steps, tokens, cost."""
     trials: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many trials make a benchmark run."""
-    thresholds: dict[MetricName, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    thresholds: Annotated[dict[MetricName, Annotated[float, Field(ge=0)]], BeforeValidator(distinct_metrics)] = Field(
+        default_factory=dict
+    )
     """Percent over the baseline at which a metric is a regression."""
-    fixtures: dict[str, Fixture] = Field(default_factory=dict)
+    fixtures: dict[FixtureName, Fixture] = Field(default_factory=dict)
     """Named fixtures."""
     verification: Verification | None = None
     """The verification command."""
     solution: RelativePath | None = None
     """Script beside the scenario that the `oracle` agent runs."""
-    environment: dict[str, str] = Field(default_factory=dict)
+    environment: dict[Variable, str] = Field(default_factory=dict)
     """Variables inside the sandbox."""
-    secrets: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...] = ()
+    secrets: Annotated[tuple[Variable, ...], AfterValidator(distinct)] = ()
     """Host variables passed into the agent phase; their values never reach an artifact."""
     terminal_size: tuple[Annotated[int, Field(ge=20, le=500)], Annotated[int, Field(ge=5, le=300)]] = (120, 40)
     """Columns and rows of the recording."""
-
-    _path: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
     def _can_fail(self) -> Scenario:
@@ -262,14 +279,14 @@ class Scenario(Record):
         return self
 
     @model_validator(mode="after")
-    def _sensible_subject(self) -> Scenario:
-        unknown = [name for name in self.subject if name not in SUBJECTS]
-        if unknown:
-            raise ValueError(f"subject {unknown[0]!r} must be one of {', '.join(SUBJECTS)}")
+    def _secrets_are_not_written_down(self) -> Scenario:
+        both = [name for name in self.secrets if name in self.environment]
+        if both:
+            raise ValueError(f"{both[0]} is both in secrets and in environment: a secret's value comes from the host")
         return self
 
 
-SUBJECTS = ("agent", "model", "runner_image", "fixtures")
+SUBJECTS: tuple[str, ...] = get_args(Subject)
 """The parties to a comparison that a scenario may put under test."""
 
 DATASET_REFERENCE = re.compile(r"^(?P<name>[^=@]+)(?:(?:==|@)(?P<version>.+))?$")

@@ -1,0 +1,135 @@
+"""Records what a model says, and what it saw, into a cassette. Wraps any other client, a replay too."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pytest_specbench.agents.models.base import ModelClient, ModelReply, ModelRequest
+from pytest_specbench.agents.models.cassette import (
+    Cassette,
+    CassetteCall,
+    CassetteReply,
+    CassetteUsage,
+    Entry,
+    Expects,
+    save_cassette,
+)
+from pytest_specbench.agents.models.match import conversation_digest, shown_tail, tail_digest
+from pytest_specbench.agents.models.replay import ReplayModel
+from pytest_specbench.agents.models.secrets import redact
+from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.status import Cause
+
+
+def cassette_path(target: str, scenario_id: str) -> Path:
+    """Where a scenario's cassette goes: `{scenario}` is replaced; a folder gets `<scenario>.cassette.yaml`."""
+    path = Path(target.replace("{scenario}", scenario_id))
+    if target.endswith("/") or path.is_dir():
+        return path / f"{scenario_id}.cassette.yaml"
+    return path
+
+
+class RecordingModel:
+    """A `ModelClient` that passes everything on, and writes the cassette after every reply.
+
+    While the conversation goes on it lies beside its place as `.partial`; `finish` gives it its name. An existing
+    cassette is never overwritten: BlockedError(CONFIGURATION). A replay that is recorded keeps its provenance and gets
+    `expects` filled. Values of `secrets` are replaced in what is written.
+    """
+
+    def __init__(self, inner: ModelClient, path: Path, *, secrets: tuple[str, ...] = ()) -> None:
+        self._inner = inner
+        self._path = path
+        self._partial = path.with_name(f"{path.name}.partial")
+        self._secrets = secrets
+        self._refuse_existing()
+        if isinstance(inner, ReplayModel):
+            self._cassette = inner.cassette.model_copy(update={"replies": []})
+        else:
+            self._cassette = Cassette(
+                cassette=1,
+                provenance="recorded",
+                model=inner.name,
+                recorded_at=datetime.now(UTC).replace(microsecond=0),
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the model that is recorded."""
+        return self._inner.name
+
+    @property
+    def live(self) -> bool:
+        """Whether the model that is recorded is live."""
+        return self._inner.live
+
+    def complete(self, request: ModelRequest) -> ModelReply:
+        reply = self._inner.complete(request)
+        entry = Entry(
+            stage=request.stage,
+            step=request.step,
+            tools=request.tool_names,
+            expects=Expects(
+                exit_codes=list(request.exit_codes),
+                tail=tail_digest(request),
+                conversation=conversation_digest(request),
+                text=redact(shown_tail(request), self._secrets),
+            ),
+            reply=self._reply(request, reply),
+        )
+        self._cassette = self._cassette.model_copy(update={"replies": [*self._cassette.replies, entry]})
+        save_cassette(self._cassette, self._partial)
+        return reply
+
+    def finish(self, *, content: bool) -> None:
+        self._inner.finish(content=content)
+        if self._partial.exists():
+            try:
+                os.link(self._partial, self._path)  # unlike a rename it never replaces what someone else put there
+            except FileExistsError:
+                self._refuse_existing()
+            self._partial.unlink()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _reply(self, request: ModelRequest, reply: ModelReply) -> CassetteReply:
+        if isinstance(self._inner, ReplayModel):
+            replayed = self._inner.entry(request.stage, request.step)
+            if replayed is not None:
+                return replayed.reply
+        usage = CassetteUsage(
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cached_tokens=reply.usage.cached_tokens,
+            cost_usd=reply.usage.cost_usd,
+        )
+        calls = [
+            CassetteCall(id=call.tool_call_id, name=call.function_name, arguments=self._clean(dict(call.arguments)))
+            for call in reply.tool_calls
+        ]
+        return CassetteReply(
+            content=redact(reply.content, self._secrets),
+            reasoning=None if reply.reasoning is None else redact(reply.reasoning, self._secrets),
+            tool_calls=calls,
+            usage=None if usage == CassetteUsage() else usage,
+            cut=reply.finish_reason == "length",
+        )
+
+    def _clean(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: redact(value, self._secrets) if isinstance(value, str) else value for key, value in arguments.items()
+        }
+
+    def _refuse_existing(self) -> None:
+        if self._path.exists():
+            raise BlockedError(
+                "the cassette to record is already there, and recordings are never overwritten",
+                cause=Cause.CONFIGURATION,
+                where=str(self._path),
+                expected="a new file, a folder, or a path with {scenario}; one trial a scenario",
+                hint="remove the file, or name another with --specbench-record",
+            )

@@ -1,0 +1,134 @@
+"""The command line: `specbench run | validate | init | runner build`. Commands only; the work is done in the rooms."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_specbench import __version__
+from pytest_specbench.core.errors import ScenarioError, SpecbenchError
+from pytest_specbench.core.status import EXIT_BLOCKED
+
+EXIT_INVALID = 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. Errors of ours are shown as text on stderr, never as a traceback."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.command(arguments)
+    except SpecbenchError as error:
+        print(f"specbench: {error}", file=sys.stderr)
+        return EXIT_BLOCKED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="specbench", description="Scenarios for terminal agents, judged by baselines."
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-specbench {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    validate = commands.add_parser("validate", help="check scenario files without running them")
+    validate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scenario file, or folder to search")
+    validate.set_defaults(command=_validate)
+    init = commands.add_parser("init", help="write a first scenario, its registry and a CI stage")
+    init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
+    init.set_defaults(command=_init)
+    runner = commands.add_parser("runner", help="the runner image").add_subparsers(required=True, metavar="COMMAND")
+    build = runner.add_parser("build", help="build the runner image")
+    build.add_argument(
+        "--base", help="base image (default: environment SPECBENCH_RUNNER_BASE, else debian:bookworm-slim)"
+    )
+    build.add_argument("--tag", help="name of the image (default: the one that scenarios use)")
+    build.set_defaults(command=_runner_build)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`run` takes every option of the plugin under its short name, and hands the rest to pytest."""
+    from pytest_specbench.options import OPTIONS
+
+    run = commands.add_parser(
+        "run",
+        help="run scenarios: pytest with the options below, without the prefix --specbench-",
+        epilog="What follows a bare -- goes to pytest as it is, for example: specbench run benchmarks -- -n 2 -x",
+    )
+    run.add_argument(
+        "paths", nargs="*", default=[], metavar="PATH", help="scenario files or folders (default: benchmarks)"
+    )
+    for option in OPTIONS:
+        if option.flag:
+            run.add_argument(f"--{option.name}", action="store_true", help=option.help)
+        else:
+            run.add_argument(
+                f"--{option.name}", choices=option.choices or None, metavar=option.metavar, help=option.help
+            )
+    run.set_defaults(command=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Drive pytest with the same options; its exit code is ours."""
+    import pytest
+
+    from pytest_specbench.options import OPTIONS
+
+    # `run a.scenario.yaml -- -n 2`: argparse leaves what follows the bare `--` among the positionals.
+    paths = [path for path in arguments.paths if not path.startswith("-")]
+    rest = arguments.paths[len(paths) :]
+    given: list[str] = []
+    for option in OPTIONS:
+        value = getattr(arguments, option.name.replace("-", "_"))
+        if value is True:
+            given.append(option.option)
+        elif value:
+            given.append(f"{option.option}={value}")
+    return int(pytest.main([*(paths or ["benchmarks"]), *given, *rest]))
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    """Check every scenario file and print every problem; exit 1 when there is one."""
+    from pytest_specbench.scenarios.loader import LoadedScenario, check_unique, find_scenarios, load_scenario
+    from pytest_specbench.verifiers import CHECKS
+
+    loaded: list[LoadedScenario] = []
+    problems: list[str] = []
+    files = find_scenarios(arguments.paths)
+    if not files:
+        problems.append(f"no scenario file below {', '.join(map(str, arguments.paths))}; expected *.scenario.yaml")
+    for path in files:
+        try:
+            loaded.append(load_scenario(path, known_checks=CHECKS.names()))
+        except ScenarioError as error:
+            problems.append(str(error))
+    try:
+        check_unique(loaded)
+    except ScenarioError as error:
+        problems.append(str(error))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(loaded)} of {len(files)} scenario files are valid")
+    return EXIT_INVALID if problems else 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    """Write the scaffold, say what was written and what to run next."""
+    from pytest_specbench.scenarios.scaffold import write_scaffold
+
+    for path in write_scaffold(arguments.folder):
+        print(f"wrote {path}")
+    print("next: pytest benchmarks/ --specbench-sandbox=auto")
+    return 0
+
+
+def _runner_build(arguments: argparse.Namespace) -> int:
+    """Build the runner image, showing the engine's lines as they come."""
+    from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, build_runner
+
+    tag = arguments.tag or RUNNER_IMAGE
+    identity = build_runner(arguments.base, tag, lambda line: print(line, file=sys.stderr))
+    print(f"{tag}: {identity.digest} ({identity.platform})")
+    return 0

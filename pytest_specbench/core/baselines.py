@@ -1,0 +1,58 @@
+"""The baseline record: what a maintainer approved, for which instrument and host class. Immutable once written."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from pytest_specbench.core.metrics import MetricSummary
+from pytest_specbench.core.model import Record
+from pytest_specbench.core.records import Fingerprint
+
+PORTABLE = "portable"
+"""Host class of a baseline that holds host-independent metrics only, and so fits every host."""
+
+
+class BaselineRecord(Record):
+    """Approved metrics of a scenario, and what they rest on. Whether it is active is derived, never written in it."""
+
+    schema_version: Literal["1"] = "1"
+    """Version of this record's form."""
+    baseline_id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,150}$")
+    """Scenario and version, for example `specify-2026-11-22-1f3c9a2e`."""
+    scenario_id: str
+    """The scenario that it is for."""
+    approved_on: date
+    """Day of the approval, UTC."""
+    approved_by: str
+    """Who approved, in which rotation."""
+    runner_image: str | None
+    """Digest of the runner image; null where the sandbox has none."""
+    dataset_version: str
+    """`NAME==VERSION` of the dataset."""
+    metrics: dict[str, MetricSummary]
+    """Approved metrics with every trial's values. A portable baseline holds host-independent ones only."""
+    fingerprint: Fingerprint
+    """Instrument, subject and host of the runs it rests on."""
+    run_ids: tuple[UUID, ...]
+    """The runs it rests on, oldest first."""
+    artifact_hashes: dict[str, str] = Field(default_factory=dict)
+    """sha256 of the artifacts of the last of these runs."""
+    artifact_snapshot: str | None = None
+    """Folder of the artifact bundle, relative to the baseline folder; null where none was kept."""
+    notes: str = ""
+    """Why it was approved."""
+    supersedes_baseline_id: str | None = None
+    """The baseline that it replaces; null for a first one."""
+    expires_on: date | None = None
+    """First day on which it no longer counts; null: never."""
+    recorded_at: datetime
+    """When the record was written, UTC."""
+
+    @property
+    def host_class(self) -> str:
+        """The host class it holds for, or `portable`."""
+        return str(self.fingerprint.host.get("class"))

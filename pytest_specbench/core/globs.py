@@ -1,0 +1,63 @@
+"""Matches deny and allow globs, which have only `*` and `?`, against commands that may hold unknown parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_specbench.core.shell_words import ANY, GLOB, Word
+
+
+def could_match(glob: str, text: str) -> bool:
+    """Whether `glob` matches `text` for some value of its unknown parts (`ANY`, `GLOB`)."""
+    positions = _closure(glob, {0})
+    for char in text:
+        if char in (ANY, GLOB):
+            positions = set(range(min(positions), len(glob) + 1))
+        else:
+            positions = {
+                at if glob[at] == "*" else at + 1 for at in positions if at < len(glob) and glob[at] in ("*", "?", char)
+            }
+        positions = _closure(glob, positions)
+        if not positions:
+            return False
+    return len(glob) in positions
+
+
+def must_match(glob: str, text: str) -> bool:
+    """Whether `glob` matches `text` whatever its unknown parts are: only a `*` covers one."""
+    positions = _closure(glob, {0})
+    for char in text:
+        known = char not in (ANY, GLOB)
+        positions = {
+            at if glob[at] == "*" else at + 1
+            for at in positions
+            if at < len(glob) and (glob[at] == "*" or (known and glob[at] in ("?", char)))
+        }
+        positions = _closure(glob, positions)
+    return len(glob) in positions
+
+
+def _closure(glob: str, positions: set[int]) -> set[int]:
+    """A `*` may match nothing."""
+    reached = set(positions)
+    for position in positions:
+        stars = len(glob[position:]) - len(glob[position:].lstrip("*"))
+        reached.update(range(position, position + stars + 1))
+    return reached
+
+
+def spellings(words: Sequence[Word], *, may_vanish: bool) -> tuple[str, ...]:
+    """The normalised texts of a command: its words joined by single spaces, as given and by the command's base name.
+
+    `may_vanish`: for `could_match`, an unknown word takes the space before it along.
+    """
+    texts = [word.text for word in words]
+    base = texts[0].rpartition("/")[2] if texts else ""
+    return tuple(dict.fromkeys((_joined(texts, may_vanish), _joined([base, *texts[1:]], may_vanish))))
+
+
+def _joined(texts: Sequence[str], may_vanish: bool) -> str:
+    parts = [
+        text if not index or (may_vanish and text.startswith(ANY)) else f" {text}" for index, text in enumerate(texts)
+    ]
+    return "".join(parts)

@@ -1,0 +1,154 @@
+"""Which commands an agent may run unattended: the approval mode and the rules of the scenario.
+
+This is a fence for well-meaning agents, and not a sandbox. It reads command lines; it does not see what a script, a
+link or a program does when it runs. What must not be reachable has to be out of reach: by the sandbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pytest_specbench.core.globs import could_match, must_match, spellings
+from pytest_specbench.core.policy_commands import (
+    DECLARING,
+    READERS,
+    WRITERS,
+    command_problem,
+    declaration_problem,
+    path_problem,
+    sed_problem,
+    shown,
+    variable_problem,
+)
+from pytest_specbench.core.shell_syntax import Segment
+from pytest_specbench.core.shell_words import Unparsable
+from pytest_specbench.core.shell_wrappers import expand
+
+
+class ApprovalMode(StrEnum):
+    """How much an agent may do: `minimal` < `trusted` < `full-access`."""
+
+    MINIMAL = "minimal"
+    TRUSTED = "trusted"
+    FULL_ACCESS = "full-access"
+
+    def includes(self, needed: ApprovalMode) -> bool:
+        """Whether this mode grants all that `needed` grants."""
+        order = list(ApprovalMode)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a command line may run, why, and by which rule of the scenario (null: by the mode itself)."""
+
+    allowed: bool
+    reason: str
+    rule: str | None = None
+
+
+def decide(
+    command: str,
+    *,
+    mode: ApprovalMode | str,
+    allow: Sequence[str] = (),
+    deny: Sequence[str] = (),
+    workdir: str = "/work",
+) -> Decision:
+    """Decide about one command line, as `sh -c` or `bash -c` would take it.
+
+    Deny globs win in every mode, over every command in it, also those inside of substitutions, subshells and wrappers.
+    Then the mode must allow all of its commands, or, in `trusted`, an allow glob must name them. A text that is not
+    understood is refused, except in `full-access`, where the deny globs are looked for anywhere in it.
+    Raises ValueError for an unknown mode.
+    """
+    mode = ApprovalMode(mode)
+    try:
+        segments = expand(command)
+    except (Unparsable, RecursionError) as problem:
+        return _not_understood(command, str(problem) or "it is nested too deeply", mode, deny)
+    for segment in segments:
+        rule = _denied_by(segment, deny)
+        if rule is not None:
+            text = shown(" ".join(word.text for word in segment.words))
+            return Decision(False, f"the rule {rule!r} denies `{_short(text)}`", rule)
+    if mode is ApprovalMode.FULL_ACCESS:
+        return Decision(True, "the mode full-access allows what no rule denies")
+    rules: list[str] = []
+    for segment in segments:
+        decision = _judge(segment, mode, allow, workdir)
+        if not decision.allowed:
+            return decision
+        rules += [decision.rule] if decision.rule else []
+    return Decision(True, f"the mode {mode} allows it", rules[0] if rules else None)
+
+
+def _denied_by(segment: Segment, deny: Sequence[str]) -> str | None:
+    if not segment.words:
+        return None
+    texts = spellings(segment.words, may_vanish=True)
+    return next((glob for glob in deny if any(could_match(glob, text) for text in texts)), None)
+
+
+def _not_understood(command: str, problem: str, mode: ApprovalMode, deny: Sequence[str]) -> Decision:
+    if mode is not ApprovalMode.FULL_ACCESS:
+        return Decision(False, f"the command is not understood ({problem}), which only full-access allows")
+    # Quotes and operators out, so that a rule is found wherever a word begins.
+    plain = " ".join(re.sub(r"[;&|(){}<>=$`,\s]+", " ", re.sub(r"\\\n|['\"\\]", "", command)).split())
+    starts = [match.start() for match in re.finditer(r"(?<![^ /])[^ ]", plain)]
+    for glob in deny:
+        if any(could_match(f"{glob}*", plain[start:]) for start in starts):
+            return Decision(
+                False, f"the command is not understood ({problem}), and the rule {glob!r} may deny it", glob
+            )
+    return Decision(True, "the mode full-access allows what no rule denies")
+
+
+def _judge(segment: Segment, mode: ApprovalMode, allow: Sequence[str], workdir: str) -> Decision:
+    """Whether `mode` allows one command, its redirections and the variables that it sets."""
+    trusted = mode is ApprovalMode.TRUSTED
+    problems = [variable_problem(name, trusted=trusted) for name, _ in segment.assignments]
+    for redirect in segment.redirects:
+        if redirect.data is None:
+            problems.append(path_problem(redirect.target, workdir))
+            if (
+                redirect.writes
+                and not trusted
+                and redirect.target.text not in ("/dev/null", "/dev/stdout", "/dev/stderr")
+            ):
+                problems.append(f"it writes to {shown(redirect.target.text)}")
+    problem = next((each for each in problems if each), None)
+    rule = None
+    if problem is None and segment.words and not segment.transparent:
+        texts = spellings(segment.words, may_vanish=False)
+        rule = next((glob for glob in allow if trusted and any(must_match(glob, text) for text in texts)), None)
+        problem = None if rule is not None else _use_problem(segment, workdir, trusted=trusted)
+    if problem is None:
+        return Decision(True, f"the mode {mode} allows it", rule)
+    text = shown(" ".join(word.text for word in segment.words)) or "the redirection"
+    return Decision(False, f"the mode {mode} does not allow `{_short(text)}`: {problem}")
+
+
+def _use_problem(segment: Segment, workdir: str, *, trusted: bool) -> str | None:
+    # A path would name another program than the known one.
+    name = segment.words[0].text
+    if name in (f"{folder}/{name.rpartition('/')[2]}" for folder in ("/bin", "/usr/bin")):
+        name = name.rpartition("/")[2]
+    if name in DECLARING:
+        return declaration_problem(segment.words, trusted=trusted)
+    if name == "sed":
+        return sed_problem(segment.words, workdir, trusted=trusted)
+    known = READERS.get(name) or (WRITERS.get(name) if trusted else None)
+    if known is None:
+        if trusted:
+            return "no allow rule names it, and it is not known to stay inside the workdir"
+        return "it is not known to only read"
+    return command_problem(known, segment.words, workdir)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else f"{line[:119]}…"

@@ -1,0 +1,83 @@
+"""Scenarios as pytest items: collection errors point at file, line and key; running one is the gate's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_specbench.core.errors import ScenarioError
+from pytest_specbench.core.records import BenchmarkRun
+from pytest_specbench.core.status import Status
+from pytest_specbench.reporting.failure import failure_text
+from pytest_specbench.scenarios.loader import load_scenario
+from pytest_specbench.verifiers import CHECKS
+
+if TYPE_CHECKING:
+    from pytest_specbench.session import ScenarioSession
+
+
+class ScenarioRegressionError(AssertionError):
+    """The scenario got worse, or failed. Its text is the report of the benchmark run."""
+
+
+class ScenarioBlockedError(Exception):
+    """Nothing could be judged. Its text is the report of the benchmark run."""
+
+
+class ScenarioFile(pytest.File):
+    """A `*.scenario.yaml` file; holds one item."""
+
+    state: ScenarioSession
+
+    @classmethod
+    def for_session(cls, parent: pytest.Collector, path: Path, state: ScenarioSession) -> ScenarioFile:
+        """The collector of `path`; what it collects reports to `state`."""
+        file: ScenarioFile = cls.from_parent(parent, path=path)
+        file.state = state
+        return file
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """The scenario in the file. An invalid file, or a second one with the same id, is a collection error."""
+        try:
+            loaded = load_scenario(self.path, known_checks=CHECKS.names())
+            self.state.claim(loaded)
+        except ScenarioError as error:
+            raise self.CollectError(str(error)) from None
+        yield ScenarioItem.from_parent(self, name=loaded.scenario.scenario_id)
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario. The file is read again when it runs, so that ten thousand collected ones stay small."""
+
+    parent: ScenarioFile
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.benchmark_run: BenchmarkRun | None = None
+
+    @property
+    def scenario_id(self) -> str:
+        """What baselines, artifacts and reports are keyed on; never the node id."""
+        return self.name
+
+    def runtest(self) -> None:
+        """Run the scenario and fail on a regression."""
+        state = self.parent.state
+        self.benchmark_run = run = state.run(self.path)
+        if run.status is Status.REGRESSION:
+            raise ScenarioRegressionError(failure_text(run, state.settings.run_folder))
+        if run.status is Status.BLOCKED:
+            raise ScenarioBlockedError(failure_text(run, state.settings.run_folder))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The report of the benchmark run; a traceback only for defects of ours."""
+        if isinstance(excinfo.value, (ScenarioRegressionError, ScenarioBlockedError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """File, first line and title."""
+        return self.path, 0, f"scenario {self.scenario_id}"

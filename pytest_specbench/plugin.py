@@ -1,0 +1,133 @@
+"""pytest hooks, and nothing else. Inert until a scenario is collected: what is heavy is imported inside the hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_specbench import options
+
+if TYPE_CHECKING:
+    from pytest_specbench.session import ScenarioSession
+
+SUFFIXES = (".scenario.yaml", ".scenario.yml")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    options.register(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the hooks that need to know the configuration."""
+    config.pluginmanager.register(SpecbenchHooks(config), "specbench-hooks")
+
+
+class SpecbenchHooks:
+    """The hooks of one session. `state` is made when the first scenario shows up, or an option of ours was given."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.state: ScenarioSession | None = None
+
+    def active(self) -> ScenarioSession:
+        """The session's state, made now if it is not there."""
+        if self.state is None:
+            from pytest_specbench.session import ScenarioSession
+
+            self.state = ScenarioSession(self.config)
+        return self.state
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Check the options at once when any was given, and keep stdout for the report when that is JSON."""
+        if options.any_given(self.config):
+            self.active().start()
+
+    def pytest_report_header(self) -> list[str]:
+        """Dataset, agent, model and sandbox with its reason; nothing in a session without our options."""
+        return self.active().header() if options.any_given(self.config) else []
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect `*.scenario.yaml`."""
+        if not file_path.name.endswith(SUFFIXES):
+            return None
+        from pytest_specbench.items import ScenarioFile
+
+        self.active().start()
+        return ScenarioFile.for_session(parent, file_path, self.active())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out the scenarios that were not asked for."""
+        if self.state is not None:
+            self.state.select(items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give an xdist worker the identity of the run and the choice of the sandbox."""
+        node.workerinput.update(self._worker_input())
+
+    def _worker_input(self) -> Mapping[str, Any]:
+        given: dict[str, Any] = {"specbench_run": options.run_identity(self.config)}
+        if options.any_given(self.config):
+            given["specbench_sandbox"] = self.active().sandbox_choice()
+        return given
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
+        """Remember that a scenario started: it must give a verdict. What pytest prints stays whole."""
+        if self.state is None and not nodeid.partition("::")[0].endswith(SUFFIXES):
+            return (yield)
+        with self.active().quiet():
+            yield
+        if nodeid.partition("::")[0].endswith(SUFFIXES):
+            self.active().scenario_started(nodeid)
+        return None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the benchmark run on pytest's own report, which travels to the controller and into every other tool."""
+        report = yield
+        if self.state is not None:
+            self.state.attach(item, report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Take in a benchmark run, from this process or from a worker. What pytest prints stays whole."""
+        if self.state is None:
+            return (yield)
+        self.state.received(report)
+        with self.state.quiet():
+            return (yield)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember a scenario file that could not be collected."""
+        if self.state is not None:
+            self.state.collected(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """Letter and word of a scenario's status."""
+        return self.state.test_status(report) if self.state is not None else None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Write the report and set the exit status, before any other tool records it."""
+        if self.state is not None:
+            self.state.finish(session)
+        yield
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the table, or the report as JSON on stdout."""
+        if self.state is not None:
+            self.state.print_summary(terminalreporter)
+
+    def pytest_unconfigure(self) -> None:
+        """End what runs beside the session."""
+        if self.state is not None:
+            self.state.close()

@@ -1,0 +1,173 @@
+"""The artifact folder of a run and of a trial: where everything lies, and that nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from pytest_specbench.core.redact import Redactor
+from pytest_specbench.recording.files import write_bytes, write_json
+from pytest_specbench.recording.metadata import TrialMetadata, TrialSummary
+
+POST_TEST_LIMIT = 256_000_000
+"""Bytes of the verifier's output that are kept; what is more is counted, and the count is written at the end."""
+
+
+def run_folder_name(started: datetime, run_id: UUID) -> str:
+    """Name of a run's folder, for example `20261122T101530Z-1f3c9a2e`. Raises ValueError for a time without a zone."""
+    if started.tzinfo is None:
+        raise ValueError(f"{started} has no time zone")
+    return f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{run_id.hex[:8]}"
+
+
+def make_run_folder(root: Path, started: datetime, run_id: UUID) -> Path:
+    """Make `root/runs/<name>` and return it. Raises FileExistsError: a run never writes into another one's folder."""
+    folder = root / "runs" / run_folder_name(started, run_id)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
+    return folder
+
+
+class TrialFolder:
+    """The folder `<run>/<scenario>/trial-01` of one trial; a repeated attempt gets one of its own (`trial-01-again`).
+
+    The folder is made at once and must not have been there (FileExistsError); the folders inside are made when they
+    are first asked for. `scenario_id` must be a plain name (ValueError).
+    """
+
+    def __init__(self, run_folder: Path, scenario_id: str, index: int, *, again: bool = False) -> None:
+        if Path(scenario_id).name != scenario_id or scenario_id in ("", ".", ".."):
+            raise ValueError(f"{scenario_id!r} is no plain name")
+        if index < 1:
+            raise ValueError(f"trials are numbered from 1, not {index}")
+        self.path = run_folder / scenario_id / f"trial-{index:02d}{'-again' if again else ''}"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir()
+
+    @property
+    def run_metadata(self) -> Path:
+        """`run_metadata.json`, which `run-metadata.json` links to."""
+        return self.path / "run_metadata.json"
+
+    @property
+    def summary(self) -> Path:
+        """`summary.json`."""
+        return self.path / "summary.json"
+
+    @property
+    def cast(self) -> Path:
+        """`agent.cast`, the terminal recording."""
+        return self.path / "agent.cast"
+
+    @property
+    def post_test(self) -> Path:
+        """`post-test.txt`, all of the verifier's output."""
+        return self.path / "post-test.txt"
+
+    @property
+    def trajectory(self) -> Path:
+        """`atif/trajectory.json`."""
+        return self._inside("atif") / "trajectory.json"
+
+    @property
+    def raw(self) -> Path:
+        """`raw/`, for logs as they came."""
+        return self._inside("raw")
+
+    @property
+    def events(self) -> Path:
+        """`raw/events.jsonl`, the event log."""
+        return self.raw / "events.jsonl"
+
+    @property
+    def verifier(self) -> Path:
+        """`verifier/`, for what the verifiers leave."""
+        return self._inside("verifier")
+
+    def write_metadata(self, metadata: TrialMetadata) -> None:
+        """Write the metadata, under both of its names. It may be written again, with what is known later."""
+        write_json(self.run_metadata, metadata)
+        other = self.path / "run-metadata.json"
+        if other.is_symlink():
+            return
+        try:
+            if not other.exists():
+                other.symlink_to(self.run_metadata.name)
+                return
+        except OSError:
+            pass  # no links here: a copy serves
+        write_bytes(other, self.run_metadata.read_bytes())
+
+    def write_summary(self, summary: TrialSummary) -> None:
+        """Write the summary."""
+        write_json(self.summary, summary)
+
+    def add(self, relative: str, data: bytes) -> Path:
+        """Write one more artifact, for example `raw/container.log`; return its path. ValueError outside of here."""
+        target = self.path / relative
+        if Path(relative).is_absolute() or ".." in Path(relative).parts:
+            raise ValueError(f"{relative!r} leads out of the trial's folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(target, data)
+        return target
+
+    def _inside(self, name: str) -> Path:
+        folder = self.path / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+class PostTestWriter:
+    """Appends the verifier's output to `post-test.txt` as it comes, redacted; every chunk is with the system on return.
+
+    At `limit` bytes it stops writing, goes on counting, and says at the end how much was left out.
+    """
+
+    def __init__(self, path: Path, redactor: Redactor, *, limit: int = POST_TEST_LIMIT) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._stream = redactor.stream()
+        self._left = limit
+        self._omitted = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def heading(self, text: str) -> None:
+        """A line of ours that says whose output follows."""
+        self._append(self._stream.flush())
+        self._append(f"=== {text}\n".encode("utf-8", "replace"))
+
+    def write(self, chunk: bytes) -> None:
+        """The next chunk, as it came."""
+        self._append(self._stream.feed(chunk))
+
+    def close(self) -> None:
+        """Write what was held back, and the mark of a cut. Idempotent."""
+        if self._file.closed:
+            return
+        self._append(self._stream.flush())
+        if self._omitted:
+            _write_all(self._file.fileno(), f"\n[cut here: {self._omitted} more bytes were left out]\n".encode())
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _append(self, data: bytes) -> None:
+        kept = data[: self._left]
+        self._left -= len(kept)
+        self._omitted += len(data) - len(kept)
+        _write_all(self._file.fileno(), kept)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,184 @@
+"""What pytest shows for a scenario that did not pass: plain text, no traceback, nothing that steers a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_specbench.core.metrics import METRICS
+from pytest_specbench.core.records import BenchmarkRun, CheckResult, Scalar, TrialRecord
+from pytest_specbench.core.status import Cause, Outcome, Status
+from pytest_specbench.reporting.text import cell_width, pad, printable, printable_lines
+from pytest_specbench.reporting.values import UNKNOWN, Value, show_cause, show_delta, show_value
+
+TAIL_LINES = 20
+"""How much of the end of post-test.txt is shown."""
+
+_TAIL_BYTES = 16_384
+_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a run was judged against, as far as its record does not hold it."""
+
+    baseline: Mapping[str, Value] = field(default_factory=dict)
+    """Metric -> the baseline's value."""
+    thresholds_percent: Mapping[str, float] = field(default_factory=dict)
+    """Metric -> percent over the baseline at which it is a regression."""
+    subject: Mapping[str, Scalar] | None = None
+    """The baseline's subject; null where there is no baseline."""
+
+
+def failure_text(run: BenchmarkRun, folder: Path | str, *, reference: Reference | None = None) -> str:
+    """What to show for a benchmark run that is not green; the end of post-test.txt is read from the run folder."""
+    tail = _read_end(Path(folder, run.artifacts.post_test)) if run.artifacts.post_test else ""
+    if run.status is Status.BLOCKED:
+        return blocked_text(run, folder, tail=tail)
+    return regression_text(run, folder, tail=tail, reference=reference)
+
+
+def regression_text(
+    run: BenchmarkRun, folder: Path | str, *, tail: str = "", reference: Reference | None = None
+) -> str:
+    """Why a scenario is a regression: reason, metrics, failing checks, subject, artifacts, next command.
+
+    `folder` is the run folder, `tail` the end of post-test.txt, of which the last 20 lines are shown.
+    """
+    failed = [trial for trial in run.trials if not trial.repeated and trial.outcome is Outcome.FAILURE]
+    lines = _head(run)
+    if run.comparison.baseline_id is not None or reference is not None:
+        lines += _section(_against(run), _metrics(run, reference or Reference()))
+    for trial in failed:
+        lines += _section(_trial_title(trial, run.notes), _checks(trial.checks))
+    lines += _section("end of post-test.txt:", _last(tail))
+    lines += _section(*_subject(run, reference))
+    return "\n".join([*lines, *_section("artifacts:", _artifacts(run, folder)), *_next(run)])
+
+
+def blocked_text(run: BenchmarkRun, folder: Path | str, *, tail: str = "") -> str:
+    """Why a scenario could not be judged: reason, attempts that failed, artifacts, next command.
+
+    `folder` is the run folder, `tail` the end of post-test.txt, which says something when the verifier broke.
+    """
+    lines = _head(run)
+    for trial in run.trials:
+        if trial.outcome is Outcome.INFRASTRUCTURE:
+            lines += _section(_trial_title(trial, run.notes), _checks(trial.checks))
+    lines += _section("end of post-test.txt:", _last(tail))
+    return "\n".join([*lines, *_section("artifacts:", _artifacts(run, folder)), *_next(run)])
+
+
+def _head(run: BenchmarkRun) -> list[str]:
+    title = f"{run.scenario_id} ({run.display_name}): {run.status}, {show_cause(run.cause)}"
+    return [printable(title), *(f"  {line}".rstrip(" ") for line in printable_lines(run.notes))]
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    """A blank line, the title and the lines, indented; nothing where a title announces lines and there are none."""
+    body = [f"  {line}".rstrip(" ") for line in lines]
+    return ["", title, *body] if body or not title.endswith(":") else []
+
+
+def _read_end(path: Path) -> str:
+    """The end of a text file, enough for the lines that are shown; empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _against(run: BenchmarkRun) -> str:
+    return f"against baseline {printable(run.comparison.baseline_id or UNKNOWN)}:"
+
+
+def _metrics(run: BenchmarkRun, reference: Reference) -> list[str]:
+    deltas = {
+        "runtime_ms": run.comparison.runtime_percent,
+        "peak_memory_mb": run.comparison.memory_percent,
+        **run.comparison.deltas_percent,
+    }
+    rows = [("metric", "baseline", "measured", "delta", "threshold")]
+    for name in run.metrics_tracked:
+        summary, limit = run.metrics.get(name), reference.thresholds_percent.get(name)
+        sign = "+" if name not in METRICS or METRICS[name].more_is_worse else "-"
+        rows.append(
+            (
+                printable(name),
+                show_value(name, reference.baseline.get(name)),
+                show_value(name, summary.value if summary else None),
+                show_delta(deltas.get(name)),
+                UNKNOWN if limit is None else f"{sign}{limit:g}%",
+            )
+        )
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip(" ") for row in rows]
+
+
+def _trial_title(trial: TrialRecord, notes: str) -> str:
+    """Number, cause and reason of a trial; without the reason where the notes have just said it."""
+    repeated = ", repeated" if trial.repeated else ""
+    reason = "" if trial.reason in notes else f": {trial.reason}"
+    return printable(f"trial {trial.index}: {show_cause(trial.cause)}{repeated}{reason}")
+
+
+def _checks(checks: Sequence[CheckResult]) -> list[str]:
+    lines: list[str] = []
+    for check in checks:
+        if check.passed:
+            continue
+        lines.append(printable(f"failed: {check.name}"))
+        lines += [f"  - {printable(problem)}" for problem in check.problems[:_PROBLEMS]]
+        if len(check.problems) > _PROBLEMS:
+            lines.append(f"  - and {len(check.problems) - _PROBLEMS} more, in post-test.txt")
+        if check.files:
+            lines.append(printable(f"  looked at: {', '.join(check.files)}"))
+    return lines
+
+
+def _last(tail: str) -> list[str]:
+    return [f"| {line}" for line in printable_lines(tail)[-TAIL_LINES:]]
+
+
+def _subject(run: BenchmarkRun, reference: Reference | None) -> tuple[str, list[str]]:
+    """What of the subject changed since the baseline; without a baseline's subject, what it is."""
+    now: Mapping[str, Scalar] = run.fingerprint.subject if run.fingerprint else {}
+    if reference is None or reference.subject is None:
+        return "under test:", [f"{printable(name)}: {_scalar(value)}" for name, value in now.items()]
+    before = reference.subject
+    changed = [
+        f"{printable(name)}: {_scalar(before.get(name))} -> {_scalar(now.get(name))}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+    return "changed under test since the baseline:", changed or ["nothing that the fingerprint holds"]
+
+
+def _scalar(value: Scalar) -> str:
+    return UNKNOWN if value is None else printable(str(value))
+
+
+def _artifacts(run: BenchmarkRun, folder: Path | str) -> list[str]:
+    paths = {"folder": run.artifacts_path, **run.artifacts.model_dump(exclude_none=True)}
+    return _aligned([(name.replace("_", " "), printable(str(Path(folder, path)))) for name, path in paths.items()])
+
+
+def _next(run: BenchmarkRun) -> list[str]:
+    """The command to run next; after the one that the notes name, where they name one."""
+    dataset = ["--dataset", run.dataset_version]
+    if run.cause in {Cause.METRIC_REGRESSION, Cause.APPROVAL_NEEDED}:
+        words = ["baseline", "approve", "--scenario", run.scenario_id, "--run", str(run.run_id), *dataset]
+        title = "next, if this is meant"
+    else:
+        words = ["run", "--scenarios", run.scenario_id, *dataset]
+        named = any(line.lstrip(" ").startswith("next:") for line in run.notes.split("\n"))
+        title = "then" if named else "next"
+    return ["", f"{title}: {printable(shlex.join(['specbench', *words]))}"]

@@ -1,0 +1,78 @@
+"""The report as GitHub-flavoured Markdown, for job summaries."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.reporting.report import Report, ScenarioReport
+from pytest_specbench.reporting.table import MARKS
+from pytest_specbench.reporting.text import printable, printable_lines
+from pytest_specbench.reporting.values import show_cause, show_delta, show_value
+
+_TITLES = ("", "scenario", "status", "cause", "trials", "runtime", "delta", "peak memory", "delta", "steps")
+
+
+def render_markdown(report: Report) -> str:
+    """The report as a heading, a table and the notes; ends with a newline.
+
+    Whatever a scenario or a sandbox may have chosen stands in code, where nothing of it is a link, a mention or HTML.
+    """
+    parts = [f"## specbench: exit {report.exit_code}", code(report.exit_reason)]
+    if report.scenarios:
+        rule = "|".join([" --- "] * len(_TITLES))
+        rows = [_row(*_TITLES), f"|{rule}|", *map(_scenario, report.scenarios)]
+        parts.append("\n".join(rows))
+    parts += [_notes(scenario) for scenario in report.scenarios if not _is_plain(scenario)]
+    parts += [f"**{code(name)} started and gave no verdict.**" for name in report.missing_verdicts]
+    parts += [f"Not collected:\n\n{fence(problem)}" for problem in report.collection_problems]
+    parts.append(f"Run {code(str(report.run_id))}, artifacts in {code(report.run_folder)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def code(text: str) -> str:
+    """The text as inline code, fit for a table cell.
+
+    Every character that Markdown could read is an entity, which is never structure: a backslash before a pipe and
+    backticks in backticks are read differently from one renderer to the next.
+    """
+    escaped = re.sub(r"[^A-Za-z0-9 ./\u0080-\U0010ffff-]", lambda match: f"&#{ord(match[0])};", printable(text))
+    return f"<code>{escaped}</code>"
+
+
+def fence(text: str) -> str:
+    """The text as a code block whose fence is longer than any in it."""
+    body = "\n".join(printable_lines(text))
+    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}text\n{body}\n{ticks}"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _scenario(scenario: ScenarioReport) -> str:
+    steps = scenario.metrics.get("steps")
+    return _row(
+        MARKS[scenario.status][0],
+        code(scenario.scenario_id),
+        scenario.status.value,
+        show_cause(scenario.cause),
+        str(scenario.trials),
+        show_value("runtime_ms", scenario.runtime_ms),
+        show_delta(scenario.runtime_delta_percent),
+        show_value("peak_memory_mb", scenario.peak_memory_mb),
+        show_delta(scenario.memory_delta_percent),
+        show_value("steps", steps.value if steps else None),
+    )
+
+
+def _is_plain(scenario: ScenarioReport) -> bool:
+    return scenario.status is Status.PASS and scenario.cause is Cause.VERIFIED and not scenario.notes
+
+
+def _notes(scenario: ScenarioReport) -> str:
+    title = f"### {MARKS[scenario.status][0]} {code(scenario.scenario_id)}: {show_cause(scenario.cause)}"
+    owner = f"Owner: {code(scenario.owner_rotation)}, artifacts: {code(scenario.artifacts_path)}"
+    return "\n\n".join([title, *([fence(scenario.notes)] if scenario.notes.strip() else []), owner])

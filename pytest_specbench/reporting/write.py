@@ -1,0 +1,80 @@
+"""The files of a whole run: report.json, run_metadata.json, summary.json and the link `latest`."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pytest_specbench import __version__
+from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.settings import Settings
+from pytest_specbench.recording.files import update_latest, write_json
+from pytest_specbench.recording.repository import git_commit
+from pytest_specbench.reporting.report import Report, report_json
+
+PACKAGES = ("pytest", "pytest-xdist", "docker", "terminal-bench", "litellm", "pydantic", "psutil", "specify-cli")
+"""Whose versions a run's metadata holds."""
+
+
+def write_report(report: Report, settings: Settings, *, started_at: datetime, redactor: Redactor) -> None:
+    """Write the run's files; `latest` points at the run when everything is there."""
+    folder = settings.run_folder
+    write_json(folder / "report.json", redactor.json(report_json(report)))
+    write_json(folder / "summary.json", redactor.json(_summary(report)))
+    write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
+    update_latest(settings.output, folder)
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    """The run in a few values, the same form whatever ran."""
+    return {
+        "schema_version": report.schema_version,
+        "run_id": str(report.run_id),
+        "exit_code": report.exit_code,
+        "exit_reason": report.exit_reason,
+        "interrupted": report.interrupted,
+        **report.summary.model_dump(),
+        "statuses": {scenario.scenario_id: scenario.status for scenario in report.scenarios},
+    }
+
+
+def _metadata(report: Report, settings: Settings, started_at: datetime) -> dict[str, Any]:
+    """What one needs to know in order to run it again."""
+    asked = {name: _plain(value) for name, value in asdict(settings).items() if name not in {"argv", "sources"}}
+    return {
+        "schema_version": "1",
+        "run_id": str(report.run_id),
+        "started_at": started_at.isoformat(),
+        "ended_at": report.generated_at.isoformat(),
+        "duration_ms": round((report.generated_at - started_at).total_seconds() * 1000),
+        "argv": list(settings.argv),
+        "commit_sha": git_commit(settings.root),
+        "specbench_version": __version__,
+        "python": platform.python_version(),
+        "platform": sys.platform,
+        "versions": versions(PACKAGES),
+        "settings": asked,
+        "sources": settings.sources,
+        "scenarios": [scenario.scenario_id for scenario in report.scenarios],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def versions(packages: Sequence[str]) -> Mapping[str, str | None]:
+    """Installed version of each package; null where it is not installed."""
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

@@ -1,0 +1,248 @@
+"""Docker containers as sandboxes."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from docker import APIClient
+from docker.errors import APIError
+
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.records import ImageIdentity, SandboxRecord
+from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
+from pytest_specbench.sandboxes.closing import Closing
+from pytest_specbench.sandboxes.docker_container import (
+    create_container,
+    effective_user,
+    is_not_running,
+    others,
+    remove_container,
+)
+from pytest_specbench.sandboxes.docker_engine import (
+    ENGINE_FAULTS,
+    connect,
+    connected,
+    engine_errors,
+    engine_hint,
+    explain,
+    identity_of,
+    inspect_image,
+)
+from pytest_specbench.sandboxes.docker_exec import Command, ContainerDeadError, Watch, run
+from pytest_specbench.sandboxes.docker_files import ContainerFiles
+from pytest_specbench.sandboxes.docker_kill import kill_token
+from pytest_specbench.sandboxes.docker_usage import Meter
+from pytest_specbench.sandboxes.output import Output
+
+KILL_SEC = 15
+"""How long killing one command's processes may take before the whole container is restarted."""
+
+
+class DockerBackend:
+    """Makes containers on a Docker engine that is reached the way the `docker` command reaches it."""
+
+    name = "docker"
+    isolates = True
+
+    def availability(self) -> Availability:
+        try:
+            client = connect()
+        except ENGINE_FAULTS as error:
+            return Availability(False, f"no Docker engine answers: {explain(error)}", engine_hint())
+        version = client.api_version
+        client.close()
+        return Availability(True, f"a Docker engine answers (API {version})")
+
+    def identify(self, image: str) -> ImageIdentity:
+        api = connected()
+        try:
+            return identity_of(image, inspect_image(api, image))
+        finally:
+            api.close()
+
+    def start(self, spec: SandboxSpec) -> DockerSandbox:
+        api = connected()
+        # The name is known beforehand, so that what an interrupted request made can be removed too.
+        name = f"specbench-{uuid.uuid4().hex}"
+        try:
+            facts = inspect_image(api, spec.image)
+            with engine_errors(f"start a container of {spec.image}"):
+                container = create_container(api, name, spec)
+                api.start(container)
+            sandbox = DockerSandbox(api, container, spec, facts)
+            sandbox.prepare()
+        except BaseException:
+            try:
+                remove_container(api, name)
+            except ENGINE_FAULTS:
+                # The first error says what is wrong; the labels let `specbench gc` find what is left.
+                pass
+            finally:
+                api.close()
+            raise
+        return sandbox
+
+
+class DockerSandbox:
+    """One container whose only lasting process is a keeper; commands run beside it."""
+
+    def __init__(self, api: APIClient, container: str, spec: SandboxSpec, image: Mapping[str, Any]) -> None:
+        self.workdir = spec.workdir
+        self._api = api
+        self._container = container
+        self._spec = spec
+        self._image = image
+        self._user = spec.user or str((image.get("Config") or {}).get("User") or "") or "0:0"
+        self._files = ContainerFiles(api, container, spec.workdir, (0, 0))
+        self._network: Literal["none", "bridge"] = "none"
+        self._was_connected = False
+        self._meter: Meter | None = None
+        self._closing = Closing()
+        self._removing = threading.Lock()
+        self._removed = False
+
+    def prepare(self) -> None:
+        """Give the workdir to the user who acts, and connect the network of the first phase."""
+        owner = effective_user(self._user, self._run_briefly)
+        if owner != (0, 0):
+            self._files = ContainerFiles(self._api, self._container, self.workdir, owner)
+            with engine_errors(f"make the workdir {self.workdir}"):
+                self._files.make_folder(PurePosixPath(self.workdir))
+        if self._spec.networks:
+            self.set_network(self._spec.networks[0])
+
+    def exec(
+        self,
+        command: Sequence[str],
+        *,
+        timeout_sec: float,
+        environment: Mapping[str, str] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+        max_output: int = 1_000_000,
+    ) -> ExecResult:
+        started = time.monotonic()
+        output = Output(max_output, on_output)
+        code = None
+        if timeout_sec > 0:
+            wanted = Command(command, self._user, dict(environment or {}))
+            code = self._exec(wanted, output, started + timeout_sec)
+        return ExecResult(code, output.kept(), output.truncated, (time.monotonic() - started) * 1000)
+
+    def _exec(self, command: Command, output: Output, deadline: float) -> int | None:
+        with self._closing.watch() as closing, engine_errors("run a command in the sandbox"):
+            watch = Watch(deadline, closing, lambda: self._kill(command.token))
+            try:
+                return run(self._api, self._container, command, output, watch)
+            except (APIError, ContainerDeadError) as error:
+                if isinstance(error, APIError) and not is_not_running(error):
+                    raise
+            # A command may have killed the keeper, which is its own doing and not the engine's.
+            self._api.wait(self._container, timeout=KILL_SEC, condition="not-running")
+            self._restart()
+            return run(self._api, self._container, command, output, watch)
+
+    def put(self, archive: bytes, target: str) -> None:
+        with engine_errors(f"put files into {target}"):
+            self._files.put(archive, target)
+
+    def fetch(self, paths: Sequence[str], *, max_bytes: int) -> dict[str, bytes]:
+        with engine_errors(f"fetch {', '.join(paths)}"):
+            return self._files.fetch(paths, max_bytes)
+
+    def set_network(self, network: Literal["none", "bridge"]) -> None:
+        if network == self._network:
+            return
+        with engine_errors(f"switch the network to {network!r}"):
+            if network == "none":
+                # Connected to nothing: the container was made so, and a restart therefore brings no network back.
+                self._api.disconnect_container_from_network(self._container, "bridge")
+            else:
+                if not self._was_connected:
+                    self._api.disconnect_container_from_network(self._container, "none")
+                self._api.connect_container_to_network(self._container, "bridge")
+                self._was_connected = True
+        self._network = network
+
+    def start_measuring(self) -> None:
+        meter = Meter(self._api, self._container)
+        with engine_errors("measure the sandbox"):
+            meter.resume()
+        self._meter = meter
+
+    def stop_measuring(self) -> Usage:
+        meter, self._meter = self._meter, None
+        if meter is None:
+            reason = "measuring was not started"
+            names = ("cpu_ms", "peak_memory_mb", "kernel_peak_memory_mb")
+            return Usage(None, None, None, out_of_memory=False, reasons=dict.fromkeys(names, reason))
+        return meter.finish()
+
+    def kill_all(self) -> tuple[str, ...]:
+        with engine_errors("end what runs in the sandbox"):
+            left = others(self._api, self._container)
+            if left is not None and not left:
+                return ()
+            self._restart()
+            still = others(self._api, self._container)
+        if still is None or still:
+            raise InfrastructureError(
+                f"after a restart of the sandbox there is still: {'; '.join(still or ('no container',))}",
+                hint="restart the engine",
+            )
+        return left or ()
+
+    def close(self) -> None:
+        self._closing.close()
+        with self._removing:
+            if self._removed:
+                return
+            if self._meter is not None:
+                self._meter.pause()
+            with engine_errors("remove the sandbox"):
+                remove_container(self._api, self._container)
+            self._api.close()
+            self._removed = True
+
+    def record(self) -> SandboxRecord:
+        with engine_errors("ask the engine about itself"):
+            info: dict[str, Any] = self._api.info()
+        enforced = {
+            "cpus": bool(info.get("CpuCfsQuota")),
+            "memory": bool(info.get("MemoryLimit")),
+            "pids": bool(info.get("PidsLimit")),
+            "network": True,
+        }
+        engine = f"{info.get('ServerVersion', 'unknown')} (cgroup v{info.get('CgroupVersion') or '1'})"
+        return SandboxRecord(
+            backend="docker", image=identity_of(self._spec.image, self._image), enforced=enforced, engine=engine
+        )
+
+    def _restart(self) -> None:
+        """End everything at once. What was measured until now stands, and measuring goes on."""
+        if self._meter is not None:
+            self._meter.pause()
+        self._api.restart(self._container, timeout=0)
+        if self._meter is not None:
+            self._meter.resume()
+
+    def _kill(self, token: str) -> None:
+        """Kill one command's processes; when that is not certain, everything."""
+        try:
+            certain = kill_token(self._run_briefly, token)
+        except ENGINE_FAULTS:
+            certain = False
+        if not certain:
+            self._restart()
+
+    def _run_briefly(self, argv: list[str], user: str) -> tuple[int | None, bytes]:
+        """Run a command of ours as `user`; it has nothing to wait for."""
+        output = Output(1_000_000, None)
+        with self._closing.watch() as closing:
+            watch = Watch(time.monotonic() + KILL_SEC, closing, lambda: None)
+            code = run(self._api, self._container, Command(argv, user), output, watch)
+        return code, output.kept()

@@ -1,0 +1,134 @@
+"""Makes one container, looks at its processes from outside, and removes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, NotFound
+
+from pytest_specbench.core.errors import BlockedError, InfrastructureError
+from pytest_specbench.core.status import Cause
+from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.docker_engine import explain
+from pytest_specbench.sandboxes.sampling import MB
+
+SANDBOX_LABEL = "org.specbench.sandbox"
+KEEPER = ["sleep", "infinity"]
+CAPABILITIES = (
+    "CHOWN",  # package managers and `tar` as root give files to their users
+    "DAC_OVERRIDE",  # root reads and writes what others own, as installers expect
+    "FOWNER",  # ... and sets modes and times on it
+    "FSETID",  # ... keeping set-id bits on directories
+    "SETGID",  # `su`, `apt-get` and servers change to an unprivileged user
+    "SETUID",
+    "KILL",  # root ends processes of other users: agents do, and so do we at a deadline
+    "NET_BIND_SERVICE",  # a server under test listens on port 80
+    "SYS_CHROOT",  # sshd and package scripts
+)
+"""What root keeps inside the container. Not among Docker's own: raw sockets, device nodes, file capabilities, audit."""
+
+
+def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
+    """Create the container and return its id. Raises BlockedError when the host has fewer CPUs than asked for."""
+    host = api.create_host_config(
+        init=True,
+        network_mode="none",
+        mem_limit=spec.memory_mb * MB,
+        memswap_limit=spec.memory_mb * MB,
+        nano_cpus=round(spec.cpus * 1_000_000_000),
+        pids_limit=spec.pids,
+        cap_drop=["ALL"],
+        cap_add=list(CAPABILITIES),
+        security_opt=["no-new-privileges"],
+    )
+    try:
+        made = api.create_container(
+            spec.image,
+            name=name,
+            entrypoint=KEEPER[:1],
+            command=KEEPER[1:],
+            user="0:0",
+            working_dir=spec.workdir,
+            environment=dict(spec.environment),
+            labels={**spec.labels, SANDBOX_LABEL: "1"},
+            host_config=host,
+            healthcheck={"test": ["NONE"]},
+        )
+    except APIError as error:
+        if "Range of CPUs" not in explain(error):
+            raise
+        raise BlockedError(
+            f"the scenario asks for {spec.cpus} CPUs: {explain(error)}",
+            cause=Cause.HOST_TOO_SMALL,
+            hint="run on a larger host, or lower runner.cpus (baselines of other limits are not comparable)",
+        ) from error
+    return str(made["Id"])
+
+
+def remove_container(api: APIClient, container: str) -> None:
+    """Kill and remove a container with its volumes. One that is gone, or is being removed, is fine."""
+    try:
+        api.remove_container(container, v=True, force=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409 or "already in progress" not in explain(error):
+            raise
+
+
+def effective_user(user: str, run: Callable[[list[str], str], tuple[int | None, bytes]]) -> tuple[int, int]:
+    """Numbers (uid, gid) of a user that is given by name or number; `run` runs a command as a user.
+
+    Raises InfrastructureError when the image does not know the user.
+    """
+    if user in ("0", "root", "0:0", "root:root"):
+        return (0, 0)
+    if re.fullmatch(r"\d+:\d+", user):
+        uid, _, gid = user.partition(":")
+        return (int(uid), int(gid))
+    code, output = run(["sh", "-c", "id -u; id -g"], user)
+    numbers = output.split()
+    if code != 0 or len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+        raise InfrastructureError(
+            f"the image does not know the user {user!r}: {output.decode(errors='replace').strip()}",
+            cause=Cause.SETUP_FAILED,
+            hint="name a user of the image in runner.user, or numbers as 1000:1000",
+        )
+    return (int(numbers[0]), int(numbers[1]))
+
+
+def is_not_running(error: APIError) -> bool:
+    """Whether the engine refused something because the container is dead."""
+    return "is not running" in explain(error)
+
+
+def others(api: APIClient, container: str) -> tuple[str, ...] | None:
+    """Command lines of the processes besides init and keeper, seen from outside; None when it is not running."""
+    try:
+        rows = _processes(api, container)
+    except APIError as error:
+        if is_not_running(error):
+            return None
+        raise
+    if len(rows) <= 2:
+        return ()
+    # Both are the oldest; an agent's own `sleep infinity` makes three, which is what counts.
+    return tuple(command for _, command in sorted(rows)[2:])
+
+
+def _processes(api: APIClient, container: str) -> list[tuple[int, str]]:
+    """Pid (outside) and command line of what lives. A zombie is dead; only the state says so, a name may lie."""
+    try:
+        table: Any = api.top(container, ps_args="-eo pid,stat,args")
+    except APIError as error:
+        if is_not_running(error):
+            raise
+        # A small `ps` knows no columns to choose.
+        table = api.top(container)
+    titles = [title.upper() for title in table["Titles"]]
+    pid, state = titles.index("PID"), titles.index("STAT") if "STAT" in titles else None
+    rows = [row for row in table["Processes"] or [] if state is None or not row[state].startswith("Z")]
+    return [(int(row[pid]), row[-1]) for row in rows]

@@ -1,0 +1,163 @@
+"""Reaching the Docker engine, and saying in words what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import urllib3
+from docker import APIClient
+from docker.context import ContextAPI
+from docker.errors import APIError, DockerException, NotFound
+from docker.utils import kwargs_from_env
+
+from pytest_specbench.core.errors import BlockedError, InfrastructureError
+from pytest_specbench.core.records import ImageIdentity
+from pytest_specbench.core.status import Cause
+
+RECIPE_LABEL = "org.specbench.recipe"
+CONNECT_SEC = 3
+"""How long an engine may take to say that it is there."""
+REQUEST_SEC = 60
+"""How long an engine may take to answer a request."""
+ENGINE_FAULTS = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+def connect() -> APIClient:
+    """Return a client of the engine that DOCKER_HOST, else the current docker context, names.
+
+    Raises one of ENGINE_FAULTS, within a few seconds.
+    """
+    client = APIClient(version="auto", timeout=CONNECT_SEC, **_where())
+    client.timeout = REQUEST_SEC
+    return client
+
+
+def _where() -> dict[str, Any]:
+    if not os.environ.get("DOCKER_HOST"):
+        context = ContextAPI.get_current_context()
+        if context is not None and context.name != "default" and context.Host:
+            return {"base_url": context.Host, "tls": context.TLSConfig}
+    return {**kwargs_from_env()}
+
+
+def engine_hint() -> str:
+    """How to get an engine on this kind of machine."""
+    start = "open -a Docker" if sys.platform == "darwin" else "sudo systemctl start docker"
+    return f"start the engine ({start}) and check with `docker info`, or run with --specbench-sandbox local"
+
+
+def connected() -> APIClient:
+    """Return a client of the engine. Raises BlockedError(ENGINE_MISSING) when none answers."""
+    try:
+        return connect()
+    except ENGINE_FAULTS as error:
+        raise BlockedError(
+            f"no Docker engine answers: {explain(error)}", cause=Cause.ENGINE_MISSING, hint=engine_hint()
+        ) from error
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turn whatever the engine or the way to it throws into an InfrastructureError that says what was being done."""
+    try:
+        yield
+    except ENGINE_FAULTS as error:
+        raise InfrastructureError(f"cannot {doing}: {explain(error)}", hint=_hint(error)) from error
+
+
+def explain(error: BaseException) -> str:
+    """The engine's own words where it said something, in one line."""
+    if isinstance(error, APIError) and error.explanation:
+        return " ".join(str(error.explanation).split())
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _hint(error: BaseException) -> str | None:
+    """An answer with a status says by itself what is wrong; anything else means that the engine is not reached."""
+    if isinstance(error, APIError):
+        return None
+    if "ermission denied" in str(error):
+        return "add your user to the `docker` group, or use a rootless engine; then check with `docker info`"
+    return engine_hint()
+
+
+def inspect_image(api: APIClient, image: str) -> dict[str, Any]:
+    """What the engine knows of an image. Raises BlockedError(IMAGE_MISSING) with the command that brings it."""
+    from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
+
+    try:
+        with engine_errors(f"inspect the image {image}"):
+            return dict(api.inspect_image(image))  # type: ignore[no-untyped-call]
+    except InfrastructureError as error:
+        if not isinstance(error.__cause__, NotFound):
+            raise
+    raise BlockedError(
+        f"the image {image!r} is not on this machine",
+        cause=Cause.IMAGE_MISSING,
+        hint="specbench runner build" if image == RUNNER_IMAGE else f"docker pull {image}",
+    ) from None
+
+
+def identity_of(reference: str, facts: Mapping[str, Any]) -> ImageIdentity:
+    """Content identity of an inspected image."""
+    config = facts.get("Config") or {}
+    platform = "/".join(part for part in (facts.get("Os"), facts.get("Architecture"), facts.get("Variant")) if part)
+    return ImageIdentity(
+        reference=reference,
+        digest=_repository_digest(reference, facts.get("RepoDigests") or [])
+        or _content_digest(facts, config, platform),
+        platform=platform,
+        recipe=(config.get("Labels") or {}).get(RECIPE_LABEL),
+    )
+
+
+def repository_of(reference: str) -> str:
+    """The repository of an image reference, in docker's short form: no tag, no digest, no default registry."""
+    name = reference.partition("@")[0]
+    head, slash, tail = name.rpartition("/")
+    name = head + slash + tail.partition(":")[0]
+    for default in ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"):
+        name = name.removeprefix(default)
+    return name
+
+
+def _repository_digest(reference: str, digests: list[str]) -> str | None:
+    """The digest of the reference's own repository; the one that it pins when there are several."""
+    wanted = reference.partition("@")[2]
+    repository = repository_of(reference)
+    own = sorted(digest.partition("@")[2] for digest in digests if repository_of(digest) == repository)
+    if wanted in own:
+        return f"{repository}@{wanted}"
+    return f"{repository}@{own[0]}" if own else None
+
+
+CONFIG_PARTS = (
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "ExposedPorts",
+    "Healthcheck",
+    "Shell",
+    "StopSignal",
+    "User",
+    "Volumes",
+    "WorkingDir",
+)
+
+
+def _content_digest(facts: Mapping[str, Any], config: Mapping[str, Any], platform: str) -> str:
+    """Hash over what a container sees of the image. The image id is no use: it changes with every import."""
+    content = {
+        "config": {key: config[key] for key in CONFIG_PARTS if config.get(key)},
+        "layers": (facts.get("RootFS") or {}).get("Layers") or [],
+        "platform": platform,
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return f"content:sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,168 @@
+"""Plain processes in a private temporary folder: for machines without an engine, and for agents that are trusted.
+
+Nothing is limited and nothing is isolated; deadlines and clean-up are as real as in a container.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.records import SandboxRecord
+from pytest_specbench.sandboxes import local_files
+from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
+from pytest_specbench.sandboxes.closing import Closing
+from pytest_specbench.sandboxes.local_exec import Job, run
+from pytest_specbench.sandboxes.local_processes import ProcessFamily
+from pytest_specbench.sandboxes.local_usage import LocalMeter
+from pytest_specbench.sandboxes.output import Output
+
+SANDBOX_TOKEN, EXEC_TOKEN = "SPECBENCH_SANDBOX", "SPECBENCH_EXEC"
+
+
+class LocalBackend:
+    """Makes folders on this machine."""
+
+    name = "local"
+    isolates = False
+
+    def availability(self) -> Availability:
+        if os.name != "posix":
+            return Availability(False, "plain processes need Linux or macOS", "use the docker sandbox")
+        return Availability(True, "plain processes on this machine; nothing is isolated or limited")
+
+    def identify(self, image: str) -> None:  # noqa: ARG002 - the protocol's argument; there are no images here
+        return None
+
+    def start(self, spec: SandboxSpec) -> LocalSandbox:
+        try:
+            # Resolved, since processes see the real path of their folder.
+            root = Path(tempfile.mkdtemp(prefix="specbench-")).resolve()
+            for name in ("work", "home", "tmp"):
+                (root / name).mkdir()
+        except OSError as error:
+            raise InfrastructureError(f"cannot make a folder for the local sandbox: {error}") from error
+        return LocalSandbox(root, spec)
+
+
+class LocalSandbox:
+    """One private folder, and the processes started in it. Its `workdir` is not the scenario's."""
+
+    def __init__(self, root: Path, spec: SandboxSpec) -> None:
+        self._root = root
+        self._work = root / "work"
+        self.workdir = str(self._work)
+        self._token = secrets.token_hex(16)
+        self._environment = {
+            # The one thing taken from the host: without it no tool would be found.
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "HOME": str(root / "home"),
+            "TMPDIR": str(root / "tmp"),
+            "PWD": self.workdir,
+            **spec.environment,
+        }
+        self._family = ProcessFamily((SANDBOX_TOKEN, self._token), root)
+        self._meter: LocalMeter | None = None
+        self._closing = Closing()
+        self._removing = threading.Lock()
+
+    def exec(
+        self,
+        command: Sequence[str],
+        *,
+        timeout_sec: float,
+        environment: Mapping[str, str] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+        max_output: int = 1_000_000,
+    ) -> ExecResult:
+        started = time.monotonic()
+        output = Output(max_output, on_output)
+        token = (EXEC_TOKEN, secrets.token_hex(16))
+        known = {SANDBOX_TOKEN: self._token, token[0]: token[1]}
+        job = Job(
+            command, self._work, {**self._environment, **(environment or {}), **known}, token, started + timeout_sec
+        )
+        code = None
+        with self._closing.watch() as closing:
+            if timeout_sec > 0:
+                ended = run(job, output, self._family, closing)
+                code = ended.exit_code
+                if self._meter is not None:
+                    self._meter.add(ended.cpu_sec)
+        return ExecResult(code, output.kept(), output.truncated, (time.monotonic() - started) * 1000)
+
+    def put(self, archive: bytes, target: str) -> None:
+        self._refuse_when_closed()
+        try:
+            local_files.put(archive, self._root, self._work, target)
+        except OSError as error:
+            raise InfrastructureError(f"cannot put files into {target!r}: {error}") from error
+
+    def fetch(self, paths: Sequence[str], *, max_bytes: int) -> dict[str, bytes]:
+        self._refuse_when_closed()
+        try:
+            return local_files.fetch(self._work, paths, max_bytes)
+        except OSError as error:
+            raise InfrastructureError(f"cannot fetch {', '.join(paths)}: {error}") from error
+
+    def set_network(self, network: Literal["none", "bridge"]) -> None:
+        """Does nothing: a process has the machine's network. `record` says that this is not enforced."""
+
+    def start_measuring(self) -> None:
+        self._meter = LocalMeter(self._family)
+
+    def stop_measuring(self) -> Usage:
+        meter, self._meter = self._meter, None
+        if meter is None:
+            reason = "measuring was not started"
+            names = ("cpu_ms", "peak_memory_mb", "kernel_peak_memory_mb")
+            return Usage(None, None, None, out_of_memory=False, reasons=dict.fromkeys(names, reason))
+        return meter.finish()
+
+    def kill_all(self) -> tuple[str, ...]:
+        killed = self._family.kill()
+        if self._meter is not None:
+            self._meter.add_killed(killed)
+        return tuple(one.command for one in killed)
+
+    def close(self) -> None:
+        self._closing.close()
+        with self._removing:
+            if not self._root.exists():
+                return
+            if self._meter is not None:
+                self._meter.finish()
+            self._family.kill()
+            _remove(self._root)
+
+    def record(self) -> SandboxRecord:
+        enforced = dict.fromkeys(("cpus", "memory", "pids", "network"), False)
+        return SandboxRecord(backend="local", image=None, enforced=enforced)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closing.closed:
+            raise InfrastructureError("the sandbox was closed")
+
+
+def _remove(root: Path) -> None:
+    """Remove a folder with all that is in it, also what was made read-only."""
+    for folder, folders, _ in os.walk(root):
+        for name in folders:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
+    try:
+        shutil.rmtree(root)
+    except OSError as error:
+        raise InfrastructureError(
+            f"cannot remove the local sandbox: {error}", hint=f"remove it by hand: rm -rf {root}"
+        ) from error

@@ -1,0 +1,96 @@
+"""Puts files into a local sandbox's folder and takes files out of it, never through a link that leads out."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes.archive import Budget, printable
+from pytest_specbench.sandboxes.globs import Glob, compile_globs
+
+
+def put(archive: bytes, root: Path, workdir: Path, target: str) -> None:
+    """Unpack `archive` into `target`, absolute or relative to the workdir, which must lie in the sandbox's `root`."""
+    folder = Path(os.path.realpath(workdir / target))
+    if not folder.is_relative_to(root.resolve()):
+        raise InfrastructureError(
+            f"{target!r} lies outside the local sandbox's folder",
+            hint="use the docker sandbox, which has a file system of its own, or a path relative to the workdir",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as source:
+            source.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise InfrastructureError(f"cannot put files into {target!r}: {error}") from error
+
+
+def fetch(workdir: Path, patterns: Sequence[str], max_bytes: int) -> dict[str, bytes]:
+    """Regular files that match, keyed by their path relative to the workdir."""
+    budget = Budget(max_bytes)
+    files: dict[str, bytes] = {}
+    for glob in compile_globs(patterns):
+        for path, folder, name in _candidates(workdir, glob):
+            if path not in files and glob.matches(path):
+                data = _read_regular(folder, name, budget)
+                if data is not None:
+                    files[path] = data
+    return {printable(name): files[name] for name in sorted(files)}
+
+
+def _candidates(workdir: Path, glob: Glob) -> Iterator[tuple[str, int, str]]:
+    """Relative path, descriptor of its folder and name of every file that the glob might mean."""
+    prefix = PurePosixPath(glob.prefix)
+    start = prefix.parent if glob.exact else prefix
+    if not _is_real(workdir, start):
+        return
+    for folder, folders, names, descriptor in os.fwalk(workdir / start, onerror=_raise, follow_symlinks=False):
+        inner = PurePosixPath(Path(folder).relative_to(workdir).as_posix())
+        if glob.exact:
+            folders.clear()
+        for name in names:
+            if not glob.exact or name == prefix.name:
+                yield str(inner / name), descriptor, name
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be looked into is not left out in silence."""
+    raise error
+
+
+def _is_real(workdir: Path, start: PurePosixPath) -> bool:
+    """Whether all components are folders and none is a link."""
+    path = workdir
+    for part in ("", *start.parts):
+        path /= part
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            return False
+        if not stat.S_ISDIR(mode):
+            return False
+    return True
+
+
+def _read_regular(folder: int, name: str, budget: Budget) -> bytes | None:
+    """Content of a regular file; None for anything else. Opened without following a link or waiting for a pipe."""
+    try:
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return None  # removed since the folder was listed
+    if not stat.S_ISREG(mode):
+        return None
+    if not mode & stat.S_IRUSR:
+        os.chmod(name, mode | stat.S_IRUSR, dir_fd=folder)
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        budget.take(facts.st_size)
+        return file.read(facts.st_size)

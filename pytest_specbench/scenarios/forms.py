@@ -1,0 +1,85 @@
+"""The forms that texts in a scenario have: patterns, what they ask for in words, and rules that no pattern can say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from pytest_specbench.core.metrics import METRICS
+
+SCENARIO_ID = r"^[a-z0-9][a-z0-9._-]{0,99}$"
+FIXTURE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+DATASET = r"^[^\s=@]+((==|@)[^\s=@]+)?$"
+ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+WORKDIR = r"^/[A-Za-z0-9._/-]+$"
+USER = r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+BRANCH = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9_-])?$"
+
+FORMS: Mapping[str, str] = {
+    SCENARIO_ID: "1 to 100 lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit",
+    FIXTURE_NAME: "1 to 100 letters, digits, '.', '_' and '-', beginning with a letter or a digit",
+    DATASET: "NAME==VERSION",
+    ONE_LINE: "one line of text that is not blank",
+    WORKDIR: "an absolute path of letters, digits, '.', '_', '-' and '/'",
+    USER: "a user, or user:group, of letters, digits, '.', '_' and '-'",
+    VARIABLE: "a variable's name: letters, digits and '_', not beginning with a digit",
+    BRANCH: "a branch name of letters, digits, '.', '_', '-' and '/'",
+}
+"""What each pattern asks for, in words, for the errors of the loader."""
+
+SHORT_METRICS: Mapping[str, str] = {
+    "runtime": "runtime_ms",
+    "peak_memory": "peak_memory_mb",
+    "memory": "peak_memory_mb",
+}
+"""Short forms of metric names that a scenario may use."""
+
+
+INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\\x00-\x1f\x7f]+$"
+_inside = re.compile(INSIDE).match
+
+
+def inside(path: str) -> str:
+    """A relative path that stays in its folder; raises ValueError for any other."""
+    if not _inside(path) or path[-1] == "\n":
+        raise ValueError("must be a relative path that stays inside its folder (no '..', no leading '/')")
+    return path
+
+
+def metric(name: str) -> str:
+    """A metric's name; `runtime`, `peak_memory` and `memory` are accepted as short forms."""
+    full = SHORT_METRICS.get(name, name)
+    if full not in METRICS:
+        raise ValueError(f"must be one of {', '.join(METRICS)}")
+    return full
+
+
+def git_branch(name: str) -> str:
+    """A name that git takes for a branch."""
+    if ".." in name or "//" in name or "/." in name or name.endswith(".lock") or ".lock/" in name:
+        raise ValueError("must be a branch name that git accepts (no '..', '//', '/.' or '.lock')")
+    return name
+
+
+def plain_workdir(path: str) -> str:
+    """An absolute path without detours."""
+    if ".." in PurePosixPath(path).parts:
+        raise ValueError("must be an absolute path without '..'")
+    return path
+
+
+def distinct(values: Sequence[str]) -> Sequence[str]:
+    """Every value once."""
+    twice = [value for index, value in enumerate(values) if value in values[:index]]
+    if twice:
+        raise ValueError(f"must be each name once; {twice[0]!r} is there twice")
+    return values
+
+
+def distinct_metrics(thresholds: object) -> object:
+    """A metric given under its name and under its short form too would silently lose one of its thresholds."""
+    if isinstance(thresholds, dict):
+        distinct([SHORT_METRICS.get(name, name) for name in thresholds if isinstance(name, str)])
+    return thresholds

@@ -1,0 +1,84 @@
+"""A first working scenario, a registry and a CI stage for any repository: what `specbench init` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from pytest_specbench.core.errors import UsageError
+
+TEMPLATES: Mapping[str, str] = {
+    "benchmarks/hello.scenario.yaml": "hello.scenario.yaml",
+    "benchmarks/solutions/hello.sh": "hello.sh",
+    "benchmarks/registry.json": "registry.json",
+    ".github/workflows/benchmarks.yml": "benchmarks.yml",
+}
+"""What is written, relative to the repository -> the template's name in this package."""
+
+
+def write_scaffold(folder: Path) -> list[Path]:
+    """Write the files below `folder` and return their paths. All of them are written, or none.
+
+    Raises UsageError that lists what is in the way: nothing is ever overwritten.
+    """
+    if not folder.is_dir():
+        raise UsageError("there is no such folder", where=str(folder), expected="the root of a repository")
+    targets = {folder / target: _template(name) for target, name in TEMPLATES.items()}
+    in_the_way = sorted({str(path) for target in targets for path in _obstacles(target, folder)})
+    if in_the_way:
+        raise UsageError(
+            f"nothing was written, for there is already: {', '.join(in_the_way)}",
+            where=str(folder),
+            expected="a repository without these files",
+            hint="move them away, or write a scenario by hand and check it with: specbench validate benchmarks",
+        )
+    written: list[Path] = []
+    made: list[Path] = []
+    try:
+        for target, content in targets.items():
+            made += _make_folders(target.parent, folder)
+            _write(target, content, written)
+    except OSError as error:
+        _undo(written, made)
+        raise UsageError(
+            f"cannot be written: {error.strerror}; nothing was", where=str(error.filename or folder)
+        ) from error
+    return list(targets)
+
+
+def _template(name: str) -> bytes:
+    return files("pytest_specbench.scenarios").joinpath("scaffold", name).read_bytes()
+
+
+def _obstacles(target: Path, folder: Path) -> list[Path]:
+    """The target itself, or something above it that is no folder; a dangling link is in the way too."""
+    parents = [path for path in target.parents if path.is_relative_to(folder) and path != folder]
+    found = [path for path in parents if (path.exists() or path.is_symlink()) and not path.is_dir()]
+    if not found and (target.exists() or target.is_symlink()):
+        found.append(target)
+    return found
+
+
+def _make_folders(folder: Path, root: Path) -> list[Path]:
+    """Make what is missing of `folder`, outermost first, and return it."""
+    missing = [path for path in (folder, *folder.parents) if path.is_relative_to(root) and not path.exists()]
+    for path in reversed(missing):
+        path.mkdir()
+    return missing[::-1]
+
+
+def _write(target: Path, content: bytes, written: list[Path]) -> None:
+    with target.open("xb") as file:
+        written.append(target)
+        file.write(content)
+    if target.suffix == ".sh":
+        target.chmod(target.stat().st_mode | 0o111)
+
+
+def _undo(written: list[Path], made: list[Path]) -> None:
+    for path in written:
+        path.unlink(missing_ok=True)
+    for path in reversed(made):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

@@ -1,0 +1,251 @@
+"""What a pytest session knows of its scenarios: which were asked for, which started, what they gave, and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pytest_specbench.core.errors import DatasetError, ScenarioError, SpecbenchError
+from pytest_specbench.core.records import BenchmarkRun
+from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.status import EXIT_BLOCKED, Status
+from pytest_specbench.gate import run_benchmark
+from pytest_specbench.options import read_settings
+from pytest_specbench.reporting.live import ProgressThread, progress_on
+from pytest_specbench.reporting.progress import Heartbeat, ProgressView
+from pytest_specbench.reporting.report import Report, RunInfo, make_report, report_json
+from pytest_specbench.reporting.table import render_table
+from pytest_specbench.reporting.write import write_report
+from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
+from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
+
+WORDS = {
+    Status.PASS: ("passed", ".", ("PASS", {"green": True})),
+    Status.PROVISIONAL: ("provisional", "p", ("PROVISIONAL", {"yellow": True})),
+    Status.REGRESSION: ("failed", "F", ("REGRESSION", {"red": True})),
+    Status.BLOCKED: ("error", "B", ("BLOCKED", {"red": True})),
+}
+"""Category, letter and word of each status."""
+
+
+class ScenarioSession:
+    """Collects, selects and runs scenarios in a worker; takes in verdicts and reports in the controller."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.worker = hasattr(config, "workerinput")
+        self.started_at = datetime.now(UTC)
+        self.settings: Settings = read_settings(config)
+        self._choice: Choice | None = None
+        self._claimed: dict[str, str] = {}
+        self._started: dict[str, None] = {}
+        self._runs: dict[str, BenchmarkRun] = {}
+        self._report: Report | None = None
+        self._collection_problems: list[str] = []
+        self._failed = 0
+        self._unwritten = ""
+        self._view = ProgressView(self._progress_folder)
+        self._live: ProgressThread | None = None
+
+    @property
+    def _progress_folder(self) -> Path:
+        return self.settings.output / "progress" / self.settings.run_id
+
+    # -- before the first scenario ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Keep stdout for the report when it is JSON: everything else that pytest prints goes to stderr."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if self.settings.format == "json" and reporter is not None and reporter._tw._file is not sys.stderr:  # noqa: SLF001 - pytest has no public way
+            from _pytest.config import create_terminal_writer
+
+            reporter._tw = create_terminal_writer(self.config, sys.stderr)  # noqa: SLF001 - as above
+
+    def header(self) -> list[str]:
+        """What the session will do, in a line."""
+        settings, choice = self.settings, self.sandbox_choice()
+        return [
+            f"specbench: dataset {settings.dataset or 'of each scenario'}",
+            f"specbench: approval mode {settings.approval_mode} (from {settings.sources['approval_mode']})",
+            f"specbench: sandbox {choice[0]} ({choice[1]})",
+        ]
+
+    def sandbox_choice(self) -> tuple[str, str]:
+        """Name of the sandbox and why; decided once in a run, by the controller when there is one."""
+        if self._choice is None:
+            given = getattr(self.config, "workerinput", {}).get("specbench_sandbox")
+            self._choice = Choice(*given) if given else choose_sandbox(self.settings.sandbox)
+            self.settings = replace(self.settings, sandbox=self._choice.name, sandbox_reason=self._choice.reason)
+        return self._choice.name, self._choice.reason
+
+    # -- collection --------------------------------------------------------------------------------------------------
+
+    def claim(self, loaded: LoadedScenario) -> None:
+        """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
+        scenario_id, where = loaded.scenario.scenario_id, loaded.where("scenario_id")
+        first = self._claimed.setdefault(scenario_id, where)
+        if first != where:
+            raise ScenarioError(
+                f"{scenario_id!r} is the id of another scenario as well, at {first}",
+                where=where,
+                expected="an id that is unique in the session, since baselines are keyed on it",
+            )
+
+    def select(self, items: list[pytest.Item]) -> None:
+        """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name."""
+        ours = [item for item in items if hasattr(item, "benchmark_run")]
+        if not ours:
+            return
+        wanted = self.settings.scenarios
+        ids = sorted(item.name for item in ours)
+        for name in wanted:
+            if name not in ids:
+                near = get_close_matches(name, ids, n=1)
+                raise pytest.UsageError(
+                    f"--specbench-scenarios: no collected scenario is called {name!r}; expected one of "
+                    f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else "")
+                )
+        out = [item for item in ours if (wanted and item.name not in wanted) or not self._in_dataset(item)]
+        if out:
+            dropped = set(map(id, out))
+            items[:] = [item for item in items if id(item) not in dropped]
+            self.config.hook.pytest_deselected(items=out)
+
+    def _in_dataset(self, item: pytest.Item) -> bool:
+        """Whether the dataset that was asked for holds the scenario; one that does not resolve blocks each item later."""
+        if self.settings.dataset is None:
+            return True
+        try:
+            dataset = resolve_dataset(self.settings.dataset, registry=self.settings.registry, near=item.path.parent)
+            return contains(dataset, load_scenario(item.path))
+        except DatasetError:
+            return True
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    def run(self, path: Path) -> BenchmarkRun:
+        """Run the scenario in the file through the gate."""
+        self.sandbox_choice()
+        loaded = load_scenario(path)
+        with Heartbeat(self._progress_folder, loaded.scenario.scenario_id) as heartbeat:
+            return run_benchmark(loaded, self.settings, heartbeat.update)
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Nothing of the progress is to be seen in here, so that pytest can print."""
+        return nullcontext() if self._live is None else self._live.paused()
+
+    def _watch(self) -> None:
+        """Show progress from now on."""
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if self._live is None and terminal is not None and not self.worker:
+            stream = terminal._tw._file  # noqa: SLF001 - the very stream pytest writes to, which has no public name
+
+            def write_line(line: str) -> None:
+                terminal.ensure_newline()
+                terminal.write_line(line)
+
+            # With -s the output of tests and ours share a terminal, and a live line would land in the middle of it.
+            plain = self.config.getoption("capture") == "no"
+            self._live = progress_on(self._view, stream, write_line, environ={} if plain else os.environ)
+            self._live.start()
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Put the benchmark run on the report: one JSON string, and plain scalars for JUnit and its like."""
+        run: BenchmarkRun | None = getattr(item, "benchmark_run", None)
+        if run is None or report.when != "call":
+            return
+        report.specbench = run.model_dump_json()  # type: ignore[attr-defined]
+        for name in ("scenario_id", "status", "cause", "exit_code", "dataset_version", "artifacts_path"):
+            report.user_properties.append((f"specbench_{name}", str(getattr(run, name))))
+        for name in run.metrics_tracked:
+            value = run.metrics[name].value if name in run.metrics else None
+            report.user_properties.append((f"specbench_{name}", "unknown" if value is None else value))
+
+    # -- verdicts, in the controller -----------------------------------------------------------------------------------
+
+    def scenario_started(self, nodeid: str) -> None:
+        """A scenario began: from now on it owes a verdict."""
+        self._started[nodeid] = None
+        self._watch()
+
+    def received(self, report: pytest.TestReport) -> None:
+        """Take in the benchmark run that a report carries."""
+        self._failed += report.failed and report.nodeid in self._started
+        text = getattr(report, "specbench", None)
+        if text is not None:
+            run = BenchmarkRun.model_validate_json(text)
+            self._runs[report.nodeid] = run
+            self._view.forget(run.scenario_id)
+
+    def collected(self, report: pytest.CollectReport) -> None:
+        """Remember what could not be collected."""
+        if report.failed:
+            self._collection_problems.append(f"{report.nodeid}: {report.longreprtext}")
+
+    def test_status(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """Category, letter and word of the report of a scenario; None for every other report."""
+        text = getattr(report, "specbench", None)
+        if text is None:
+            return None
+        return WORDS[BenchmarkRun.model_validate_json(text).status]
+
+    def finish(self, session: pytest.Session) -> None:
+        """Write the report, and make the exit status tell blocked from regression. Never masks pytest's own trouble."""
+        self.close()
+        if self.worker or not (self._started or self._runs):
+            return
+        info = RunInfo.of(
+            self.settings,
+            run_id=UUID(self.settings.run_id),
+            generated_at=datetime.now(UTC),
+            missing=tuple(nodeid for nodeid in self._started if nodeid not in self._runs),
+            interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED and not session.shouldfail,
+        )
+        info = replace(
+            info,
+            pytest_status=int(session.exitstatus),
+            collection_problems=tuple(self._collection_problems),
+            other_failures=max(0, session.testsfailed - self._failed - len(self._collection_problems)),
+        )
+        self._report = make_report(list(self._runs.values()), info=info)
+        session.exitstatus = self._report.exit_code
+        redactor = Redactor.from_environment((), os.environ)
+        try:
+            write_report(self._report, self.settings, started_at=self.started_at, redactor=redactor)
+        except (OSError, SpecbenchError) as error:
+            self._unwritten = f"specbench: the report could not be written: {error}"
+            session.exitstatus = session.exitstatus or EXIT_BLOCKED
+
+    def print_summary(self, terminal: Any) -> None:
+        """The table at the end, or the report as JSON on stdout."""
+        if self._report is None:
+            return
+        if self._unwritten:
+            terminal.write_line(self._unwritten, red=True)
+        if self.settings.format == "json":
+            print(json.dumps(report_json(self._report), indent=2), file=sys.__stdout__)  # noqa: T201 - asked for
+            return
+        writer = terminal._tw  # noqa: SLF001 - its width has no public name
+        terminal.ensure_newline()
+        terminal.section("specbench", sep="=")
+        encoding = getattr(writer._file, "encoding", None) or "utf-8"  # noqa: SLF001 - as above
+        for line in render_table(self._report, width=writer.fullwidth, color=terminal.hasmarkup, encoding=encoding):
+            terminal.write_line(line)
+
+    def close(self) -> None:
+        """Stop showing progress."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

@@ -1,0 +1,1 @@
+"""What lasts: the lock file and the baselines."""

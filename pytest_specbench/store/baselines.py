@@ -1,0 +1,78 @@
+"""The baseline folder: immutable records, one file each. Which of them is active is derived."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.status import Cause
+
+MAX_BYTES = 50_000_000
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The baselines of one scenario."""
+
+    folder: Path
+    records: Sequence[BaselineRecord]
+
+    @property
+    def active(self) -> list[BaselineRecord]:
+        """Records that no other record supersedes."""
+        replaced = {record.supersedes_baseline_id for record in self.records}
+        return [record for record in self.records if record.baseline_id not in replaced]
+
+    @property
+    def ever_active(self) -> bool:
+        """Whether the scenario has ever had an active baseline."""
+        return bool(self.records)
+
+
+def read_baselines(root: Path, scenario_id: str) -> Baselines:
+    """Every record of a scenario below the baseline folder `root`, by name. One that cannot be read, or that stands in
+    the wrong place, blocks: what was approved must not get lost by an edit.
+    """
+    folder = root / scenario_id
+    records = [_read(path, scenario_id) for path in sorted(folder.glob("*.json"))]
+    known = {record.baseline_id for record in records}
+    for record in records:
+        if record.supersedes_baseline_id is not None and record.supersedes_baseline_id not in known:
+            raise _invalid(
+                folder / f"{record.baseline_id}.json",
+                f"it supersedes {record.supersedes_baseline_id!r}, of which there is no record",
+            )
+    return Baselines(folder, records)
+
+
+def _read(path: Path, scenario_id: str) -> BaselineRecord:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _invalid(path, f"it is larger than {MAX_BYTES} bytes")
+        record = BaselineRecord.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise _invalid(path, str(error)) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _invalid(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise _invalid(path, f"not JSON: {error}") from None
+    if record.baseline_id != path.stem or record.scenario_id != scenario_id:
+        raise _invalid(path, f"it calls itself {record.baseline_id!r} of {record.scenario_id!r}")
+    return record
+
+
+def _invalid(path: Path, why: str) -> BlockedError:
+    return BlockedError(
+        f"the baseline record cannot be used: {why}",
+        cause=Cause.BASELINE_INVALID,
+        where=str(path),
+        expected="a record as it was approved, unedited, in the folder of its scenario",
+        hint=f"git log -p -- {path.name}, and restore it",
+    )

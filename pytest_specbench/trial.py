@@ -1,0 +1,264 @@
+"""One trial: sandbox up, agent acts, agent killed, verify, measure, tear down. Every phase has an enforced deadline."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pytest_specbench.agents.base import Agent, AgentTask, Interruptible
+from pytest_specbench.agents.shell import CommandPolicy, PolicedShell
+from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
+from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError, SpecbenchError
+from pytest_specbench.core.records import AgentRecord, CheckResult, TrialRecord
+from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.status import Cause
+from pytest_specbench.recording.atif import TrajectoryHead, build_trajectory, check_trajectory
+from pytest_specbench.recording.files import write_json
+from pytest_specbench.recording.folder import PostTestWriter, TrialFolder
+from pytest_specbench.recording.journal import TrialJournal
+from pytest_specbench.sandboxes.base import Sandbox, SandboxBackend, SandboxSpec
+from pytest_specbench.scenarios.fixtures import FixtureContent
+from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.trial_record import Invocation, Seen, conclude, measured, metadata, summary
+from pytest_specbench.verifiers import applicable
+from pytest_specbench.verifiers.base import VerificationContext
+
+type Progress = Callable[[str, int | None], None]
+"""Called with the phase that begins, or with the phase and the number of steps so far."""
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What every trial of a benchmark run has in common."""
+
+    loaded: LoadedScenario
+    make_agent: Callable[[], Agent]
+    """A fresh agent, so that no trial sees what another one left in it."""
+    agent: AgentRecord
+    task: AgentTask
+    """The agent's task; its deadline is set when the agent phase begins."""
+    backend: SandboxBackend
+    spec: SandboxSpec
+    fixtures: tuple[FixtureContent, ...]
+    policy: CommandPolicy | None
+    """What polices the agent's commands; None where they cannot be policed one by one, or need not be."""
+    secrets: Mapping[str, str]
+    """Host variables that the agent phase gets."""
+    redactor: Redactor
+    invocation: Invocation
+    progress: Progress
+
+
+def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
+    """Run one trial and return what happened. Never raises for what the agent or the sandbox did; an interruption
+    (KeyboardInterrupt) passes through after the sandbox is torn down.
+    """
+    seen = Seen(started=datetime.now(UTC))
+    folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
+    journal = TrialJournal(
+        folder,
+        redactor=plan.redactor,
+        title=plan.loaded.scenario.display_name,
+        terminal_size=plan.loaded.scenario.terminal_size,
+        on_progress=lambda steps: plan.progress("agent", steps),
+    )
+    with journal:
+        try:
+            _phases(plan, folder, journal, seen)
+        except SpecbenchError as error:
+            seen.failure = seen.failure or error
+        except Exception as error:  # noqa: BLE001 - a defect of ours or of a plug-in is nobody's score, and is told
+            seen.failure = seen.failure or BlockedError(
+                f"{type(error).__name__}: {error}", cause=Cause.INTERNAL_ERROR, hint="please report this as a defect"
+            )
+            journal.note("internal_error", traceback=traceback.format_exc())
+    outcome, cause, reason = conclude(seen, _write_trajectory(plan, folder, journal, seen))
+    trial = TrialRecord(
+        index=index,
+        started_at=seen.started,
+        outcome=outcome,
+        cause=cause,
+        reason=plan.redactor.text(reason),
+        metrics=measured(seen, outcome),
+        phases_ms=seen.phases_ms,
+        checks=tuple(CheckResult.model_validate(plan.redactor.json(check.model_dump())) for check in seen.checks),
+        killed=tuple(plan.redactor.text(line) for line in seen.killed),
+        agent=plan.agent,
+        sandbox=seen.sandbox,
+        artifacts_path=f"{plan.invocation.scenario_id}/{folder.path.name}",
+        notes=tuple(seen.notes),
+    )
+    folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
+    folder.write_summary(summary(plan.invocation, trial))
+    return trial
+
+
+def _write_trajectory(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: Seen) -> list[str]:
+    """Write the ATIF trajectory, whatever became of the trial, and return what is wrong with it."""
+    head = TrajectoryHead(
+        session_id=f"{plan.invocation.run_id}/{plan.invocation.scenario_id}/{folder.path.name}",
+        agent_name=plan.agent.name,
+        agent_version=plan.agent.version,
+        instruction=plan.redactor.text(plan.task.instruction),
+        started=seen.started,
+        model_name=plan.agent.model,
+    )
+    try:
+        trajectory = build_trajectory(journal.steps, head)
+    except ValueError as error:
+        return [str(error)]
+    write_json(folder.trajectory, trajectory)
+    return check_trajectory(trajectory)
+
+
+def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: Seen) -> None:
+    deadlines = plan.loaded.scenario.deadlines
+    agent = plan.make_agent()
+    agent.prepare(plan.task)
+    plan.progress("set-up", None)
+    with _timed(seen, "setup"):
+        sandbox = _set_up(plan, deadlines.setup_sec)
+    try:
+        seen.sandbox = sandbox.record()
+        _agent_phase(plan, agent, sandbox, journal, seen)
+        plan.progress("verification", None)
+        with _timed(seen, "verification"):
+            seen.checks = _verify(plan, sandbox, folder, deadlines.verification_sec)
+    finally:
+        plan.progress("teardown", None)
+        with _timed(seen, "teardown"):
+            _tear_down(sandbox, deadlines.teardown_sec, seen)
+
+
+def _set_up(plan: TrialPlan, seconds: float) -> Sandbox:
+    """A running sandbox with every fixture in place."""
+    made: list[Sandbox] = []
+
+    def work() -> Sandbox:
+        sandbox = plan.backend.start(plan.spec)
+        made.append(sandbox)
+        sandbox.set_network(plan.loaded.scenario.runner.network.setup)
+        for fixture in plan.fixtures:
+            if fixture.archive is not None:
+                sandbox.put(fixture.archive, fixture.target)
+            for command in fixture.commands:
+                result = sandbox.exec(command, timeout_sec=seconds, environment=plan.spec.environment)
+                if result.exit_code != 0:
+                    raise InfrastructureError(
+                        f"fixture {fixture.name!r}: {' '.join(command)} ended with {result.exit_code}: "
+                        + result.output.decode(errors="replace")[-500:],
+                        cause=Cause.SETUP_FAILED,
+                    )
+        return sandbox
+
+    try:
+        return run_bounded(work, seconds, phase="set-up", on_late=lambda late: late.close())
+    except BaseException as error:
+        for sandbox in made:
+            sandbox.close()
+        if isinstance(error, DeadlineExceededError):
+            raise InfrastructureError(
+                str(error), cause=Cause.SETUP_FAILED, hint="raise deadlines.setup_sec of the scenario"
+            ) from None
+        raise
+
+
+def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: TrialJournal, seen: Seen) -> None:
+    """Let the agent act until it ends or its deadline comes; in either case nothing of it is left running."""
+    scenario = plan.loaded.scenario
+    sandbox.set_network(scenario.runner.network.agent)
+    seconds = scenario.deadlines.agent_sec
+    deadline = time.monotonic() + seconds
+    task = plan.task.at(deadline)
+    shell = PolicedShell(
+        sandbox,
+        journal,
+        policy=plan.policy,
+        deadline=deadline,
+        command_sec=None if agent.acts_freely else scenario.limits.command_sec,
+        environment={**plan.spec.environment, **plan.secrets},
+    )
+    plan.progress("agent", 0)
+    sandbox.start_measuring()
+    begun = time.monotonic()
+    try:
+        seen.outcome = run_bounded(lambda: agent.run(task, shell, journal), seconds, phase="agent")
+    except DeadlineExceededError as error:
+        seen.failure = AgentError(str(error), cause=Cause.AGENT_TIMEOUT)
+    except SpecbenchError as error:
+        seen.failure = error
+    except Exception as error:  # noqa: BLE001 - an agent's own defect is the agent's failure
+        seen.failure = AgentError(f"the agent crashed: {type(error).__name__}: {error}")
+    finally:
+        seen.agent_ms = (time.monotonic() - begun) * 1000
+        seen.phases_ms["agent"] = seen.agent_ms
+        shell.stop()
+        if isinstance(agent, Interruptible):
+            seen.used = dict(agent.usage())
+            agent.cancel()
+        journal.close()
+        seen.commands = shell.commands
+    seen.usage = sandbox.stop_measuring()
+    plan.progress("kill", None)
+    with _timed(seen, "kill"):
+        seen.killed = sandbox.kill_all()
+    if isinstance(seen.failure, BlockedError):
+        raise seen.failure  # nothing about the agent can be learned from what an infrastructure failure left behind
+    sandbox.set_network(scenario.runner.network.verification)
+
+
+def _verify(plan: TrialPlan, sandbox: Sandbox, folder: TrialFolder, seconds: float) -> tuple[CheckResult, ...]:
+    """Every check that applies, in order. Infrastructure that fails here is never the agent's failure."""
+    deadline = time.monotonic() + seconds
+
+    def left() -> float:
+        rest = deadline - time.monotonic()
+        if rest <= 0:
+            raise InfrastructureError(f"verification took more than {seconds:g} s", cause=Cause.VERIFIER_TIMEOUT)
+        return rest
+
+    with PostTestWriter(folder.post_test, plan.redactor) as post_test:
+        context = VerificationContext(
+            scenario=plan.loaded.scenario,
+            scenario_folder=plan.loaded.folder,
+            sandbox=sandbox,
+            folder=folder.verifier,
+            write=post_test.write,
+            remaining=left,
+        )
+
+        def work() -> list[CheckResult]:
+            return [check for verifier in applicable(plan.loaded.scenario) for check in verifier.verify(context)]
+
+        try:
+            # A little more than the deadline, so that a verifier which keeps it can say itself what it was doing.
+            return tuple(run_bounded(work, seconds + 1.0, phase="verification"))
+        except DeadlineExceededError as error:
+            raise InfrastructureError(
+                str(error), cause=Cause.VERIFIER_TIMEOUT, hint="raise deadlines.verification_sec of the scenario"
+            ) from None
+
+
+def _tear_down(sandbox: Sandbox, seconds: float, seen: Seen) -> None:
+    """Remove the sandbox. What cannot be removed is noted: it changes nothing about what the agent did."""
+    try:
+        run_bounded(sandbox.close, seconds, phase="teardown")
+    except (DeadlineExceededError, SpecbenchError) as error:
+        seen.notes.append(f"teardown: {error}")
+
+
+class _timed:  # noqa: N801 - reads as a statement at its few uses
+    """Adds the milliseconds of its block to the phases."""
+
+    def __init__(self, seen: Seen, phase: str) -> None:
+        self._seen = seen
+        self._phase = phase
+
+    def __enter__(self) -> None:
+        self._begun = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._seen.phases_ms[self._phase] = round((time.monotonic() - self._begun) * 1000, 3)

@@ -1,0 +1,100 @@
+"""`specbench init`: a first scenario that works, a registry that holds it, a CI stage, and nothing overwritten."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_specbench.core.errors import UsageError
+from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+from pytest_specbench.scenarios.loader import find_scenarios, load_scenario
+from pytest_specbench.scenarios.scaffold import TEMPLATES, write_scaffold
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_it_writes_a_scenario_its_solution_a_registry_and_a_ci_stage(tmp_path: Path) -> None:
+    written = write_scaffold(tmp_path)
+
+    assert [path.relative_to(tmp_path).as_posix() for path in written] == list(TEMPLATES)
+    assert all(path.is_file() for path in written)
+
+
+def test_the_scenario_loads_and_belongs_to_the_dataset_that_it_names(tmp_path: Path) -> None:
+    write_scaffold(tmp_path)
+    (path,) = find_scenarios([tmp_path])
+
+    loaded = load_scenario(path, known_checks=[])
+    dataset = resolve_dataset(loaded.scenario.registry_version, registry=None, near=path)
+
+    assert dataset.reference == loaded.scenario.registry_version
+    assert contains(dataset, loaded)
+    assert (loaded.scenario.agent.name, loaded.scenario.solution) == ("oracle", "solutions/hello.sh")
+
+
+def test_the_solution_satisfies_the_verification_and_doing_nothing_does_not(tmp_path: Path) -> None:
+    write_scaffold(tmp_path)
+    loaded = load_scenario(tmp_path / "benchmarks" / "hello.scenario.yaml")
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+    assert loaded.scenario.verification is not None
+    verify = ["sh", "-c", loaded.scenario.verification.command]
+
+    assert subprocess.run(verify, cwd=workdir, capture_output=True, check=False).returncode != 0
+    subprocess.run([tmp_path / "benchmarks" / "solutions" / "hello.sh"], cwd=workdir, check=True)
+    assert subprocess.run(verify, cwd=workdir, capture_output=True, check=False).returncode == 0
+    for artifact in loaded.scenario.success_artifacts:
+        assert list(workdir.glob(artifact.path))
+
+
+def test_the_ci_stage_runs_the_dataset_and_keeps_the_artifacts(tmp_path: Path) -> None:
+    write_scaffold(tmp_path)
+    text = (tmp_path / ".github" / "workflows" / "benchmarks.yml").read_text()
+    steps = yaml.safe_load(text)["jobs"]["benchmarks"]["steps"]
+
+    assert any("--specbench-dataset=benchmarks==0.1.0" in step.get("run", "") for step in steps)
+    assert any(step.get("with", {}).get("path") == ".terminalbench/" for step in steps)
+    assert "GitLab" in text
+
+
+@pytest.mark.parametrize("target", TEMPLATES)
+def test_an_existing_file_is_told_and_nothing_is_written(tmp_path: Path, target: str) -> None:
+    (tmp_path / target).parent.mkdir(parents=True)
+    (tmp_path / target).write_text("mine")
+    before = everything(tmp_path)
+
+    with pytest.raises(UsageError, match="nothing was written") as caught:
+        write_scaffold(tmp_path)
+
+    assert str(tmp_path / target) in str(caught.value)
+    assert everything(tmp_path) == before
+    assert (tmp_path / target).read_text() == "mine"
+
+
+def test_all_that_is_in_the_way_is_listed(tmp_path: Path) -> None:
+    write_scaffold(tmp_path)
+
+    with pytest.raises(UsageError) as caught:
+        write_scaffold(tmp_path)
+
+    assert all(str(tmp_path / target) in str(caught.value) for target in TEMPLATES)
+
+
+def test_a_file_where_a_folder_belongs_or_a_dangling_link_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".github").write_text("a file")
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "registry.json").symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(UsageError, match=r"\.github, .*registry\.json"):
+        write_scaffold(tmp_path)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_there_must_be_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        write_scaffold(tmp_path / "nowhere")

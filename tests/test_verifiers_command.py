@@ -1,0 +1,171 @@
+"""The verification command: its files arrive only now, its output is kept whole, and its exit status decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from folder_sandbox import FolderSandbox
+
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.records import CheckResult
+from pytest_specbench.core.status import Cause
+from pytest_specbench.scenarios.model import Scenario
+from pytest_specbench.verifiers.base import VerificationContext
+from pytest_specbench.verifiers.command import CommandVerifier
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> FolderSandbox:
+    return FolderSandbox(tmp_path / "work")
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """The scenario's folder."""
+    folder = tmp_path / "scenario"
+    (folder / "verification/more").mkdir(parents=True)
+    (folder / "verification/check.sh").write_text("echo checking; test -f more/../.verification/more/data\n")
+    (folder / "verification/more/data").write_text("x")
+    return folder
+
+
+@pytest.fixture
+def verify(tmp_path: Path, sandbox: FolderSandbox, beside: Path) -> Callable[..., tuple[list[CheckResult], bytes]]:
+    def verified(seconds: float = 30.0, **verification: Any) -> tuple[list[CheckResult], bytes]:
+        basics = {"scenario_id": "s", "display_name": "S", "command_path": "/specify", "owner_rotation": "o"}
+        scenario = {**basics, "registry_version": "d==1", "instruction": "do", "verification": verification}
+        post_test = bytearray()
+        context = VerificationContext(
+            scenario=Scenario.model_validate(scenario),
+            scenario_folder=beside,
+            sandbox=sandbox,
+            folder=tmp_path / "verifier",
+            write=post_test.extend,
+            remaining=lambda: seconds,
+        )
+        return CommandVerifier().verify(context), bytes(post_test)
+
+    return verified
+
+
+def test_exit_status_0_is_yes(verify) -> None:
+    (result,), post_test = verify(command="echo fine")
+    assert result == CheckResult(name="command echo fine", passed=True)
+    assert post_test == b"$ echo fine\nfine\n\nexit status: 0\n"
+
+
+@pytest.mark.parametrize("status", [1, 2, 125, 255])
+def test_any_other_exit_status_is_no(status, verify) -> None:
+    (result,), _ = verify(command=f"echo first; echo 'last \033[1m words' >&2; exit {status}")
+    assert (result.passed, result.cause) == (False, Cause.VERIFIER_SAID_NO)
+    assert result.problems == (rf"The command exited with status {status}; its last line: last \x1b[1m words",)
+
+
+def test_all_output_is_kept_even_when_there_is_more_than_the_result_holds(verify) -> None:
+    _, post_test = verify(command="head -c 2000000 /dev/zero; echo; echo end >&2")
+    assert post_test.count(b"\0") == 2_000_000
+    assert b"end\n" in post_test
+
+
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [
+        ("no-such-command-here", Cause.VERIFIER_CRASHED),
+        ("./not-executable", Cause.VERIFIER_CRASHED),
+        ("kill -9 $$", Cause.VERIFIER_CRASHED),
+        ("sh -c 'kill -SEGV $$'", Cause.VERIFIER_CRASHED),
+        ("sleep 60", Cause.VERIFIER_TIMEOUT),
+    ],
+)
+def test_a_verifier_that_cannot_tell_is_nobodys_failure(command, cause, verify, sandbox) -> None:
+    (sandbox.folder / "not-executable").write_text("")
+    with pytest.raises(InfrastructureError) as caught:
+        verify(command=command, seconds=0.5 if cause is Cause.VERIFIER_TIMEOUT else 30.0)
+    assert caught.value.cause is cause
+
+
+def test_the_files_arrive_in_the_target_with_their_modes(verify, sandbox, beside) -> None:
+    (beside / "verification/check.sh").chmod(0o700)
+    (sandbox.folder / "more").mkdir()
+    (result,), post_test = verify(command=".verification/check.sh", files="verification")
+    assert result.passed, post_test
+    assert sandbox.puts == [".verification"]
+    assert (sandbox.folder / ".verification/check.sh").stat().st_mode & 0o777 == 0o755
+    assert (sandbox.folder / ".verification/more/data").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_single_file_arrives_under_its_own_name(verify, sandbox) -> None:
+    (result,), _ = verify(command="cat checks/deep/data", files="verification/more/data", target="checks/deep")
+    assert result.passed
+
+
+def test_what_the_agent_left_in_the_target_is_gone(verify, sandbox) -> None:
+    (sandbox.folder / ".verification/more").mkdir(parents=True)
+    (sandbox.folder / ".verification/conftest.py").write_text("cheat")
+    (sandbox.folder / ".verification/more").chmod(0o000)
+    (result,), _ = verify(
+        command="test ! -e .verification/conftest.py && test -f .verification/more/data", files="verification"
+    )
+    assert result.passed
+
+
+@pytest.mark.parametrize("obstacle", ["link", "file"])
+@pytest.mark.parametrize("place", ["checks", "checks/deep", "checks/deep/er"])
+def test_an_obstacle_on_the_way_to_the_target_is_removed_and_no_link_is_followed(
+    obstacle, place, verify, sandbox, tmp_path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for folder in ("", "deep", "deep/er", "er"):
+        (elsewhere / folder).mkdir(exist_ok=True)
+        (elsewhere / folder / "precious").write_text("kept")
+    (sandbox.folder / place).parent.mkdir(parents=True, exist_ok=True)
+    if obstacle == "link":
+        (sandbox.folder / place).symlink_to(elsewhere)
+    else:
+        (sandbox.folder / place).write_text("in the way")
+    (result,), _ = verify(command="test -f checks/deep/er/check.sh", files="verification", target="checks/deep/er")
+    assert result.passed
+    assert sorted(path.relative_to(elsewhere).as_posix() for path in elsewhere.rglob("*") if path.is_file()) == [
+        "deep/er/precious",
+        "deep/precious",
+        "er/precious",
+        "precious",
+    ]
+
+
+def test_files_for_the_workdir_itself_replace_only_their_namesakes(verify, sandbox, tmp_path) -> None:
+    (sandbox.folder / "work.txt").write_text("the agent's")
+    (tmp_path / "outside").write_text("outside")
+    (sandbox.folder / "check.sh").symlink_to(tmp_path / "outside")
+    (result,), _ = verify(
+        command="test -f work.txt && test -f more/data && sh -n check.sh", files="verification", target="."
+    )
+    assert result.passed
+    assert (tmp_path / "outside").read_text() == "outside"
+
+
+def test_without_files_nothing_is_removed(verify, sandbox) -> None:
+    (sandbox.folder / ".verification").mkdir()
+    (sandbox.folder / ".verification/own").write_text("x")
+    (result,), _ = verify(command="test -f .verification/own")
+    assert result.passed
+    assert sandbox.puts == []
+
+
+def test_files_that_are_missing_or_hold_a_link_are_nobodys_failure(verify, beside) -> None:
+    (beside / "verification/link").symlink_to("check.sh")
+    for files in ("nowhere", "verification"):
+        with pytest.raises(InfrastructureError) as caught:
+            verify(command="true", files=files)
+        assert caught.value.cause is Cause.VERIFIER_CRASHED
+
+
+def test_it_applies_only_where_there_is_a_command(verify) -> None:
+    basics = {"scenario_id": "s", "display_name": "S", "command_path": "/specify", "owner_rotation": "o"}
+    scenario = Scenario.model_validate(
+        {**basics, "registry_version": "d==1", "instruction": "do", "success_artifacts": [{"path": "a"}]}
+    )
+    assert not CommandVerifier().applies(scenario)
