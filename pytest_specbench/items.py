@@ -13,7 +13,6 @@ from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import Status
 from pytest_specbench.reporting.failure import failure_text
 from pytest_specbench.scenarios.loader import load_scenario
-from pytest_specbench.verifiers import CHECKS
 
 if TYPE_CHECKING:
     from pytest_specbench.session import ScenarioSession
@@ -42,7 +41,7 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """The scenario in the file. An invalid file, or a second one with the same id, is a collection error."""
         try:
-            loaded = load_scenario(self.path, known_checks=CHECKS.names())
+            loaded = load_scenario(self.path, known_checks=self.state.known_checks)
             self.state.claim(loaded)
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None

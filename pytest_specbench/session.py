@@ -28,8 +28,9 @@ from pytest_specbench.reporting.report import Report, RunInfo, make_report, repo
 from pytest_specbench.reporting.table import render_table
 from pytest_specbench.reporting.write import write_report
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
-from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
+from pytest_specbench.verifiers import CHECKS
 
 WORDS = {
     Status.PASS: ("passed", ".", ("PASS", {"green": True})),
@@ -49,7 +50,10 @@ class ScenarioSession:
         self.started_at = datetime.now(UTC)
         self.settings: Settings = read_settings(config)
         self._choice: Choice | None = None
+        self.known_checks = CHECKS.names()
         self._claimed: dict[str, str] = {}
+        self._datasets: dict[Path, Dataset | None] = {}
+        self._outside: set[str] = set()
         self._started: dict[str, None] = {}
         self._runs: dict[str, BenchmarkRun] = {}
         self._report: Report | None = None
@@ -102,6 +106,8 @@ class ScenarioSession:
                 where=where,
                 expected="an id that is unique in the session, since baselines are keyed on it",
             )
+        if not self._in_dataset(loaded):
+            self._outside.add(scenario_id)
 
     def select(self, items: list[pytest.Item]) -> None:
         """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name."""
@@ -117,21 +123,25 @@ class ScenarioSession:
                     f"--specbench-scenarios: no collected scenario is called {name!r}; expected one of "
                     f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else "")
                 )
-        out = [item for item in ours if (wanted and item.name not in wanted) or not self._in_dataset(item)]
+        out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
         if out:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]
             self.config.hook.pytest_deselected(items=out)
 
-    def _in_dataset(self, item: pytest.Item) -> bool:
+    def _in_dataset(self, loaded: LoadedScenario) -> bool:
         """Whether the dataset that was asked for holds the scenario; one that does not resolve blocks each item later."""
         if self.settings.dataset is None:
             return True
-        try:
-            dataset = resolve_dataset(self.settings.dataset, registry=self.settings.registry, near=item.path.parent)
-            return contains(dataset, load_scenario(item.path))
-        except DatasetError:
-            return True
+        if loaded.folder not in self._datasets:
+            try:
+                self._datasets[loaded.folder] = resolve_dataset(
+                    self.settings.dataset, registry=self.settings.registry, near=loaded.folder
+                )
+            except DatasetError:
+                self._datasets[loaded.folder] = None
+        dataset = self._datasets[loaded.folder]
+        return dataset is None or contains(dataset, loaded)
 
     # -- running -------------------------------------------------------------------------------------------------------
 

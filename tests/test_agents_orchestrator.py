@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ class TestPipeline:
         assert "never wait" in first[0]["content"].lower()
         assert "Count words in a text." in first[1]["content"]
         assert "feature description" in first[1]["content"]
-        assert "implementation plan" in plan[1]["content"].lower()
+        assert "setup-plan.sh" in plan[1]["content"]
         assert [tool["function"]["name"] for tool in drive.sent[0]["tools"]] == ["shell"]
 
     def test_the_model_sees_exit_code_and_output_of_its_commands(self, drive: Driver) -> None:
@@ -186,6 +187,25 @@ class TestPipeline:
             shell('printf \'{"feature_directory": "specs/001-word-count"}\' > .specify/feature.json'),
             DONE,
         )
+        assert outcome.cause is Cause.VERIFIED, outcome.reason
+
+    def test_a_feature_folder_may_be_an_absolute_path_in_the_project(self, drive: Driver, project: FolderShell) -> None:
+        name = f'{{"feature_directory": "{project.folder}/features/a"}}'
+        outcome = drive(
+            "/specify",
+            shell(write("features/a/spec.md", SPEC)),
+            shell(f"printf '{name}' > .specify/feature.json"),
+            DONE,
+        )
+        assert outcome.cause is Cause.VERIFIED, outcome.reason
+        assert "artifact features/a/spec.md" in outcome.notes[0]
+
+    @pytest.mark.parametrize("content", ["", "[]", "{", '{"feature_directory": 3}', '{"feature_directory": "s*"}'])
+    def test_a_broken_record_of_the_feature_is_passed_over(
+        self, drive: Driver, project: FolderShell, content: str
+    ) -> None:
+        (project.folder / ".specify" / "feature.json").write_text(content)
+        outcome = drive("/specify", shell(write(f"{FEATURE}/spec.md", SPEC)), DONE)
         assert outcome.cause is Cause.VERIFIED, outcome.reason
 
     def test_a_feature_folder_outside_the_project_is_not_looked_at(self, drive: Driver, project: FolderShell) -> None:
@@ -242,6 +262,10 @@ class TestGates:
         put(project, "spec.md", "# nothing\n")
         with pytest.raises(BlockedError, match="cannot start"):
             drive("/plan")
+
+    def test_a_path_that_skips_a_stage_needs_what_that_stage_makes(self, drive: Driver) -> None:
+        with pytest.raises(BlockedError, match=r"plan\.md"):
+            drive("/specify -> /tasks", shell(write(f"{FEATURE}/spec.md", SPEC)), DONE)
 
     def test_a_project_without_spec_kit_blocks(self, journal: MemoryJournal, tmp_path: Path) -> None:
         with pytest.raises(BlockedError, match="no Spec Kit command file"):
@@ -335,6 +359,30 @@ class TestLimits:
             drive("/specify", *answers, defaults={"prices": Prices(input=1.0, output=1.0)})
         assert caught.value.cause is Cause.SESSION_COST_CAP
         assert drive.ledger.total() == pytest.approx(0.8)
+
+
+class TestDeadline:
+    def test_at_the_deadline_what_was_used_is_still_known(
+        self, drive: Driver, project: FolderShell, journal: MemoryJournal
+    ) -> None:
+        drive("/specify", reply("warm"))  # the first request of a process imports for a second or more
+        with ModelServer(shell("true", usage=usage(10, 1, 0)), Answer(hold=True)) as server:
+            defaults = ModelDefaults(name="openai/test", api_base=server.url)
+            job = task(model="openai/test", model_defaults=defaults)
+            agent = OrchestratorAgent()
+            agent.prepare(job)
+            outcome = agent.run(job.at(time.monotonic() + 3), project, journal)
+        assert (outcome.cause, outcome.exit_status) == (Cause.AGENT_TIMEOUT, 1)
+        assert outcome.usage["input_tokens"].value == 10
+        assert agent.usage()["steps"].value == 1
+
+    def test_another_thread_can_give_up_a_request(self, project: FolderShell, journal: MemoryJournal) -> None:
+        with ModelServer(error(429, Retry_After="3600"), reply("never")) as server:
+            job = task(model="openai/test", model_defaults=ModelDefaults(name="openai/test", api_base=server.url))
+            agent = OrchestratorAgent()
+            agent.prepare(job)
+            agent.cancel()
+            assert agent.run(job, project, journal).cause is Cause.AGENT_TIMEOUT
 
 
 class TestReplay:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pytest_specbench.core.shell_words import ANY, GLOB, Word
 
@@ -11,16 +11,24 @@ def could_match(glob: str, text: str) -> bool:
     """Whether `glob` matches `text` for some value of its unknown parts (`ANY`, `GLOB`)."""
     positions = _closure(glob, {0})
     for char in text:
-        if char in (ANY, GLOB):
-            positions = set(range(min(positions), len(glob) + 1))
-        else:
-            positions = {
-                at if glob[at] == "*" else at + 1 for at in positions if at < len(glob) and glob[at] in ("*", "?", char)
-            }
-        positions = _closure(glob, positions)
+        positions = _step(glob, positions, char)
         if not positions:
             return False
     return len(glob) in positions
+
+
+def could_occur(glob: str, text: str, starts: Iterable[int]) -> bool:
+    """Whether `glob` could match a part of `text` that begins at one of `starts`."""
+    first = _closure(glob, {0})
+    begins = frozenset(starts)
+    positions: set[int] = set()
+    for index, char in enumerate(text):
+        if index in begins:
+            positions = positions | first
+        positions = _step(glob, positions, char)
+        if len(glob) in positions:
+            return True
+    return False
 
 
 def must_match(glob: str, text: str) -> bool:
@@ -35,6 +43,14 @@ def must_match(glob: str, text: str) -> bool:
         }
         positions = _closure(glob, positions)
     return len(glob) in positions
+
+
+def _step(glob: str, positions: set[int], char: str) -> set[int]:
+    """The positions in the glob after one more character of a text, unknown parts included."""
+    if char in (ANY, GLOB):
+        return set(range(min(positions), len(glob) + 1)) if positions else set()
+    after = {at if glob[at] == "*" else at + 1 for at in positions if at < len(glob) and glob[at] in ("*", "?", char)}
+    return _closure(glob, after)
 
 
 def _closure(glob: str, positions: set[int]) -> set[int]:

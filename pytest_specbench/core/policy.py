@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_specbench.core.globs import could_match, must_match, spellings
+from pytest_specbench.core.globs import could_match, could_occur, must_match, spellings
 from pytest_specbench.core.policy_commands import (
     DECLARING,
     READERS,
@@ -100,7 +100,7 @@ def _not_understood(command: str, problem: str, mode: ApprovalMode, deny: Sequen
     plain = " ".join(re.sub(r"[;&|(){}<>=$`,\s]+", " ", re.sub(r"\\\n|['\"\\]", "", command)).split())
     starts = [match.start() for match in re.finditer(r"(?<![^ /])[^ ]", plain)]
     for glob in deny:
-        if any(could_match(f"{glob}*", plain[start:]) for start in starts):
+        if could_occur(glob, plain, starts):
             return Decision(
                 False, f"the command is not understood ({problem}), and the rule {glob!r} may deny it", glob
             )

@@ -28,7 +28,10 @@ _SHAPES: tuple[tuple[str, bytes], ...] = (
     ("jwt", rb"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     ("bearer_token", rb"(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{16,}"),
 )
-_TAIL = re.compile(rb"(?:[Bb]earer )?" + _TOKEN + rb"*\Z|[Bb]earer ?\Z")
+_BEGUN = re.compile(rb"(?:[Bb]earer |sk-|gh[pousr]_|github_pat_|glpat-|AKIA|ASIA|AIza|xox|eyJ)" + _TOKEN + rb"*\Z")
+"""A known shape that may go on."""
+_TAIL = re.compile(_TOKEN + rb"{1,11}\Z")
+"""What may be the beginning of a known shape's beginning."""
 _MAX_TAIL = 4096
 _MAX_PEM = 16384
 
@@ -109,7 +112,10 @@ class Redactor:
     def _unfinished(self, data: _Bytes, start: int) -> Iterator[int]:
         """Positions from which a secret may go on in what comes next."""
         yield len(data)
-        tail = _TAIL.search(data, max(start, len(data) - _MAX_TAIL))
+        begun = _BEGUN.search(data, max(start, len(data) - _MAX_TAIL))
+        if begun:
+            yield begun.start()
+        tail = _TAIL.search(data, max(start, len(data) - 11))
         if tail:
             yield tail.start()
         begin = data.rfind(b"-----BEGIN ", max(start, len(data) - _MAX_PEM))

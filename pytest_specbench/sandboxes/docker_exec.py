@@ -21,8 +21,6 @@ from pytest_specbench.sandboxes.closing import closed_error
 TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable, no secret
 IDLE_SEC = 0.5
 """How long an open stream may be silent before the engine is asked whether the command is still there."""
-DRAIN_SEC = 2.0
-"""How long the last output of a killed command is waited for."""
 SHELL_CANNOT_RUN, SHELL_NOT_FOUND = 126, 127
 
 
@@ -63,12 +61,9 @@ def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes]
         poller.register(watch.closing, select.POLLIN)
         stream = _Stream(connection, poller, watch.closing)
         stream.split(early, head)
-        if not stream.pump(head, watch.deadline, lambda: _running(api, exec_id)):
-            watch.kill()
-            stream.pump(head, time.monotonic() + DRAIN_SEC, lambda: True)
-            head.release()
-            return None
-    state = _await_end(api, exec_id, watch)
+        in_time = stream.pump(head, watch.deadline, lambda: _running(api, exec_id))
+    # The connection is closed by now: output that nobody reads would hold up the engine, and the killing with it.
+    state = _await_end(api, exec_id, watch) if in_time else None
     if state is None:
         watch.kill()
     elif head.held and state.get("Pid") == 0:

@@ -87,7 +87,8 @@ class ReplayModel:
 
     def _check(self, entry: Entry, request: ModelRequest) -> None:
         """Compare in the order: tools, exit codes, tail, conversation. The first difference decides."""
-        expects, where = entry.expects, f"{self.path}: {entry.stage} step {entry.step}"
+        expects, here = entry.expects, f"{entry.stage} step {entry.step}"
+        where = f"{self.path}: {here}"
         if entry.tools != request.tool_names:
             diff = self._diff("\n".join(entry.tools), "\n".join(request.tool_names), "tools", "")
             raise ReplayDivergedError(f"other tools are offered\n{diff}", where=where)
@@ -95,7 +96,7 @@ class ReplayModel:
         if expects.exit_codes is not None and expects.exit_codes != observed:
             diff = self._diff(_codes(expects.exit_codes), _codes(observed), "exit codes", "")
             raise ReplayOutcomeChangedError(
-                f"{self.path.name}: {entry.stage} step {entry.step}: the exit codes of the commands changed\n{diff}\n{shown_tail(request)}".rstrip()
+                f"{self.path.name}: {here}: exit codes of commands changed\n{diff}\n{shown_tail(request)}".rstrip()
             )
         if expects.tail is not None and expects.tail != (digest := tail_digest(request)):
             diff = (

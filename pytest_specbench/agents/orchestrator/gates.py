@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pytest_specbench.agents.base import Shell
@@ -22,18 +22,16 @@ FEATURE_FILE = ".specify/feature.json"
 _SHOWN_PROBLEMS = 5
 
 
-@dataclass
+@dataclass(frozen=True)
 class Gates:
-    """Checks artifacts through the shell. `made` are the files that an earlier stage of this run has made."""
+    """Checks artifacts through the shell."""
 
     shell: Shell
-    made: set[str] = field(default_factory=set)
 
     def before(self, stage: Stage) -> None:
-        """Raises when what the stage needs is missing or unsound.
+        """For a stage that does not follow the one that makes what it needs: the set-up should have put it there.
 
-        It is the agent's failure where an earlier stage of this run made it, else the set-up's:
-        BlockedError(CONFIGURATION).
+        Raises BlockedError(CONFIGURATION) when it is missing or unsound.
         """
         if stage.needs is None:
             return
@@ -41,11 +39,8 @@ class Gates:
         problems = None if text is None else CHECKS[stage.needs](text)
         if problems == []:
             return
-        what = f"stage {stage.name!r} cannot start"
-        if stage.needs in self.made:
-            raise _failure(what, path, problems)
         raise BlockedError(
-            str(_failure(what, path, problems)),
+            str(_failure(f"stage {stage.name!r} cannot start", path, problems)),
             cause=Cause.CONFIGURATION,
             where=f"{self.shell.workdir}/{path}",
             expected=f"a {stage.needs} that passes its check before the agent starts",
@@ -59,7 +54,6 @@ class Gates:
         problems = None if text is None else check(text)
         if problems != []:
             raise _failure(f"stage {stage.name!r} ended", path, problems)
-        self.made.add(stage.makes)
         return path
 
     def _find(self, name: str) -> tuple[str, str | None]:
