@@ -38,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="write a first scenario, its registry and a CI stage")
     init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
     init.set_defaults(command=_init)
+    lock = commands.add_parser("lock", help="write specbench.lock beside the scenarios, or check it")
+    lock.add_argument(
+        "paths", nargs="*", default=[], metavar="PATH", help="scenario files or folders (default: benchmarks)"
+    )
+    lock.add_argument("--check", action="store_true", help="write nothing; exit 2 with a diff where it does not fit")
+    lock.add_argument("--sandbox", help="backend whose entries are meant (default: docker)")
+    lock.set_defaults(command=_lock)
     runner = commands.add_parser("runner", help="the runner image").add_subparsers(required=True, metavar="COMMAND")
     build = runner.add_parser("build", help="build the runner image")
     build.add_argument(
@@ -61,6 +68,8 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "paths", nargs="*", default=[], metavar="PATH", help="scenario files or folders (default: benchmarks)"
     )
     for option in OPTIONS:
+        if option.field in ("lock", "lock_check"):
+            continue  # they run nothing: a command of their own
         if option.flag:
             run.add_argument(f"--{option.name}", action="store_true", help=option.help)
         else:
@@ -81,12 +90,22 @@ def _run(arguments: argparse.Namespace) -> int:
     rest = arguments.paths[len(paths) :]
     given: list[str] = []
     for option in OPTIONS:
-        value = getattr(arguments, option.name.replace("-", "_"))
+        value = getattr(arguments, option.name.replace("-", "_"), None)
         if value is True:
             given.append(option.option)
         elif value:
             given.append(f"{option.option}={value}")
     return int(pytest.main([*(paths or ["benchmarks"]), *given, *rest]))
+
+
+def _lock(arguments: argparse.Namespace) -> int:
+    """Drive pytest with the options that deal with the lock file; its exit code is ours."""
+    import pytest
+
+    given = ["--specbench-lock-check" if arguments.check else "--specbench-lock"]
+    if arguments.sandbox:
+        given.append(f"--specbench-sandbox={arguments.sandbox}")
+    return int(pytest.main([*(arguments.paths or ["benchmarks"]), *given]))
 
 
 def _validate(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from pytest_specbench.agents.models.usage import price_table_name
 from pytest_specbench.core.fingerprint import Fact
 from pytest_specbench.core.records import AgentRecord, ImageIdentity, Scalar
 from pytest_specbench.core.settings import Settings
@@ -82,12 +83,16 @@ def facts_of(
             yield Fact("fixtures", f"fixture.{fixture.name}.{name}", value)
 
 
-def cassette_fact(model: str | None) -> Fact | None:
-    """The content of the cassette that is replayed; None where no cassette is."""
-    if model is None or not model.startswith("replay:"):
-        return None
-    content = Path(model.removeprefix("replay:")).read_bytes()
-    return Fact("model", "cassette_content", f"sha256:{hashlib.sha256(content).hexdigest()}")
+def model_facts(loaded: LoadedScenario, model: str | None) -> Iterator[Fact]:
+    """What tells a model's answers apart besides its name: the cassette's content, or the price table of a live one."""
+    if model is None:
+        return
+    if model.startswith("replay:"):
+        content = Path(model.removeprefix("replay:")).read_bytes()
+        yield Fact("model", "cassette_content", f"sha256:{hashlib.sha256(content).hexdigest()}")
+    else:
+        own = loaded.scenario.model
+        yield Fact("model", "price_table", price_table_name(own.prices if own and own.name == model else None))
 
 
 def host_facts(settings: Settings) -> dict[str, Scalar]:

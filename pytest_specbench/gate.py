@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
+from pytest_specbench.core.comparison import ComparisonRules, compare, comparison_with
 from pytest_specbench.core.errors import BlockedError, DatasetError, SpecbenchError
+from pytest_specbench.core.fingerprint import diff_lines, locked_part
+from pytest_specbench.core.matching import HostParity, Match, Policy, RequireBaseline, drift
+from pytest_specbench.core.matching import match as find_match
 from pytest_specbench.core.metrics import METRICS, MetricSummary, summarise
-from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun, TrialRecord
+from pytest_specbench.core.records import (
+    ArtifactPaths,
+    BenchmarkRun,
+    Comparison,
+    LockState,
+    MetricComparison,
+    TrialRecord,
+)
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import REPEATABLE, Cause, Outcome
 from pytest_specbench.core.verdict import Verdict, blocked, judge
-from pytest_specbench.preparation import Prepared, prepare
-from pytest_specbench.recording.files import hash_tree, write_json
+from pytest_specbench.preparation import Observed, Prepared, observe, prepare
+from pytest_specbench.recording.files import hash_tree, write_bytes, write_json
 from pytest_specbench.recording.folder import TrialFolder
 from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.store.baselines import read_baselines
+from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
 from pytest_specbench.trial import Progress, TrialPlan, run_trial
 
 type Watch = Callable[[str, int, int, int | None], None]
@@ -26,24 +40,107 @@ type Watch = Callable[[str, int, int, int | None], None]
 
 def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> BenchmarkRun:
     """Run one scenario and judge it. Never raises for anything that has a status: it returns a blocked run instead."""
-    started = datetime.now(UTC)
-    prepared: Prepared | None = None
-    trials: list[TrialRecord] = []
+    begun = Begun(datetime.now(UTC))
     try:
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
-        run_trials(prepared, settings, watch, trials)
-        verdict = judge(counted(trials), summaries(trials), loaded.scenario.metrics_tracked)
+        begun.observed = prepared.observed
+        match = find_baseline(loaded, settings, begun)
+        if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
+            verdict = blocked(match.cause, match.notes)
+        else:
+            run_trials(prepared, settings, watch, begun.trials)
+            verdict = judge_against(match, loaded, begun)
     except BlockedError as error:
         verdict = blocked(error.cause, str(error))
     except DatasetError as error:
         verdict = blocked(Cause.DATASET_MISSING, str(error))
     except SpecbenchError as error:
         verdict = blocked(Cause.CONFIGURATION, str(error))
-    run = record(loaded, settings, prepared, trials, verdict, started)
+    run = record(loaded, settings, begun, verdict)
     folder = settings.run_folder / run.artifacts_path
     folder.mkdir(parents=True, exist_ok=True)
+    if run.comparison.diff:
+        write_bytes(folder / "parity.diff", ("\n".join(run.comparison.diff) + "\n").encode())
     write_json(folder / "run.json", run)
     return run
+
+
+@dataclass
+class Begun:
+    """What is known of a benchmark run while it goes on, so that a run that is cut short is recorded with all of it."""
+
+    started: datetime
+    observed: Observed | None = None
+    trials: list[TrialRecord] = field(default_factory=list)
+    comparison: Comparison = field(default_factory=Comparison)
+
+
+def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> Match:
+    """Hold what was observed against the lock, then find the baseline it may be compared with. Runs nothing.
+
+    Raises BlockedError when the lock and what is observed differ, or a lock or baseline cannot be trusted.
+    """
+    assert begun.observed is not None  # noqa: S101 - for the type checker: the caller has just set it
+    found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
+    lock = read_lock(loaded.folder)
+    entry = lock.entry(settings.sandbox, scenario_id)
+    state: LockState = "none" if not lock.found else "no entry" if entry is None else "equal"
+    begun.comparison = Comparison(lock=state)
+    drifted = () if entry is None else drift(entry, found)
+    if drifted:
+        diff = tuple(diff_lines(drifted, expected=LOCK_NAME, observed="this run"))
+        begun.comparison = Comparison(lock="drift", diff=diff)
+        raise BlockedError(
+            f"{', '.join(item.name for item in drifted)} differ from what {LOCK_NAME} pins",
+            cause=Cause.PARITY,
+            where=f"{lock.path}: sandboxes.{settings.sandbox}.{scenario_id}",
+            hint="bring the environment back; or, if the change is meant, `specbench lock`, review and commit",
+        )
+    baselines = read_baselines(settings.baselines, scenario_id)
+    policy = Policy(
+        require_baseline=cast("RequireBaseline", settings.require_baseline),
+        host_parity=cast("HostParity", settings.host_parity),
+    )
+    match = find_match(
+        found, baselines.active, ever_active=baselines.ever_active, policy=policy, today=begun.started.date()
+    )
+    begun.comparison = begun.comparison.model_copy(update={"diff": match.diff})
+    return match
+
+
+def judge_against(match: Match, loaded: LoadedScenario, begun: Begun) -> Verdict:
+    """The verdict of the trials, compared with the baseline that was found."""
+    scenario, measured = loaded.scenario, summaries(begun.trials)
+    compared: tuple[MetricComparison, ...] = ()
+    if match.baseline is not None and begun.observed is not None:
+        rules = ComparisonRules(scenario.metrics_tracked, scenario.thresholds, same_host=match.same_host)
+        compared = compare(measured, match.baseline.metrics, rules)
+        against = comparison_with(match.baseline, begun.observed.fingerprint, compared, same_host=match.same_host)
+        begun.comparison = against.model_copy(update={"lock": begun.comparison.lock})
+    return judge(counted(begun.trials), measured, scenario.metrics_tracked, match, compared)
+
+
+def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
+    """Write the lock entry of a scenario for the sandbox in use, or check it; runs nothing.
+
+    Raises BlockedError(PARITY) with the diff when a check fails, and whatever observing raises.
+    """
+    observed = observe(loaded, settings)
+    scenario_id, facts = loaded.scenario.scenario_id, locked_part(observed.fingerprint)
+    if settings.lock_check:
+        lock = read_lock(loaded.folder)
+        entry = lock.entry(settings.sandbox, scenario_id)
+        drifted = drift(entry or {}, observed.fingerprint)
+        if entry is None or drifted:
+            diff = "\n".join(diff_lines(drifted, expected=LOCK_NAME, observed="observed now"))
+            raise BlockedError(
+                f"{'no entry' if entry is None else 'another entry'} for {scenario_id!r}\n{diff}",
+                cause=Cause.PARITY,
+                where=f"{lock.path}: sandboxes.{settings.sandbox}.{scenario_id}",
+                hint="`specbench lock`, review and commit",
+            )
+        return
+    update_lock(loaded.folder, settings.sandbox, scenario_id, facts)
 
 
 def run_trials(prepared: Prepared, settings: Settings, watch: Watch, into: list[TrialRecord]) -> None:
@@ -85,27 +182,19 @@ def summaries(trials: Sequence[TrialRecord]) -> dict[str, MetricSummary]:
     return {name: summarise(name, (trial.metrics[name] for trial in counted(trials))) for name in METRICS}
 
 
-def record(
-    loaded: LoadedScenario,
-    settings: Settings,
-    prepared: Prepared | None,
-    trials: Sequence[TrialRecord],
-    verdict: Verdict,
-    started: datetime,
-) -> BenchmarkRun:
+def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Verdict) -> BenchmarkRun:
     """The record of the benchmark run, with the hashes of what its trials left."""
-    scenario = loaded.scenario
+    scenario, observed, trials = loaded.scenario, begun.observed, begun.trials
     folder = settings.run_folder / scenario.scenario_id
-    reference = scenario.registry_version if prepared is None else prepared.dataset.reference
-    image = None if prepared is None else prepared.image
+    image = None if observed is None else observed.image
     return BenchmarkRun(
         run_id=UUID(settings.run_id),
         scenario_id=scenario.scenario_id,
         display_name=scenario.display_name,
         owner_rotation=scenario.owner_rotation,
-        executed_at=started,
+        executed_at=begun.started,
         runner_image=None if image is None else image.digest,
-        dataset_version=reference,
+        dataset_version=scenario.registry_version if observed is None else observed.dataset.reference,
         status=verdict.status,
         cause=verdict.cause,
         notes=verdict.notes,
@@ -113,7 +202,8 @@ def record(
         metrics=summaries(trials) if trials else {},
         metrics_tracked=scenario.metrics_tracked,
         trials=tuple(trials),
-        fingerprint=None if prepared is None else prepared.fingerprint,
+        fingerprint=None if observed is None else observed.fingerprint,
+        comparison=begun.comparison,
         artifacts_path=scenario.scenario_id,
         artifacts=decisive_artifacts(trials, settings.run_folder),
         artifact_hashes=hash_tree(folder) if folder.is_dir() else {},

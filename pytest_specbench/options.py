@@ -108,6 +108,28 @@ OPTIONS: tuple[Option, ...] = (
     Option("approval-mode", "approval_mode", "what an agent may do unattended", choices=APPROVAL_MODES),
     Option("max-cost", "max_cost_usd", "cost cap in USD for all scenarios of this run together", "USD", parse=_amount),
     Option(
+        "baselines",
+        "baselines",
+        "folder of the approved baselines (default: baselines)",
+        "PATH",
+        environment="SPEC_BENCH_BASELINES",
+        parse=Path,
+    ),
+    Option(
+        "host-parity",
+        "host_parity",
+        "a baseline of another host class blocks, or what does not depend on the host is compared",
+        choices=("block", "portable"),
+    ),
+    Option(
+        "require-baseline",
+        "require_baseline",
+        "which scenarios are not green without a baseline: never, known (those that ever had one), always",
+        choices=("never", "known", "always"),
+    ),
+    Option("lock", "lock", "write specbench.lock for the selected scenarios, and run nothing", flag=True),
+    Option("lock-check", "lock_check", "compare specbench.lock with what is observed, and run nothing", flag=True),
+    Option(
         "host-class",
         "host_class",
         "declared class of this host, for example github-ubuntu-24.04-4core (default: derived)",
@@ -158,8 +180,11 @@ def read_settings(config: pytest.Config) -> Settings:
     root = config.rootpath
     settings = Settings(root=root, run_id=run_id, argv=tuple(sys.argv), sources=sources, **values)
     output = root / settings.output
+    baselines = root / settings.baselines
     record = None if settings.record is None else Path(config.invocation_params.dir) / settings.record
-    return replace(settings, output=output, record=record, run_folder=output / "runs" / folder_name)
+    return replace(
+        settings, output=output, baselines=baselines, record=record, run_folder=output / "runs" / folder_name
+    )
 
 
 def _value(option: Option, config: pytest.Config) -> tuple[Any, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from pytest_specbench.core.records import AgentRecord, Fingerprint, ImageIdentit
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
-from pytest_specbench.facts import cassette_fact, facts_of, host_facts
-from pytest_specbench.recording.repository import git_commit
+from pytest_specbench.facts import facts_of, host_facts, model_facts
+from pytest_specbench.recording.repository import git_commit, unclean
 from pytest_specbench.sandboxes import SANDBOXES
 from pytest_specbench.sandboxes.base import SandboxBackend, SandboxSpec
 from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
-from pytest_specbench.scenarios.fixtures import materialise
+from pytest_specbench.scenarios.fixtures import FixtureContent, materialise
 from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.scenarios.model import ModelDefaults
 from pytest_specbench.trial import Progress, TrialPlan
 from pytest_specbench.trial_record import Invocation
 
@@ -33,69 +34,122 @@ REPLAY = "replay:"
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What a run of the scenario would be made of, before anything is allowed or run."""
+
+    dataset: Dataset
+    backend: SandboxBackend
+    image: ImageIdentity | None
+    fixtures: tuple[FixtureContent, ...]
+    make_agent: Callable[[], Agent]
+    agent: AgentRecord
+    model: str | None
+    """As the agent takes it: a cassette by its absolute path."""
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A scenario that may run: the plan of its trials, and what the record says about it."""
+    """A scenario that may run: the plan of its trials, and what was observed."""
 
     plan: TrialPlan
-    dataset: Dataset
-    image: ImageIdentity | None
-    fingerprint: Fingerprint
+    observed: Observed
     trials: int
 
 
-def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> Prepared:
-    """Check everything that must hold, in the order in which a user would want to hear of it.
-
-    Raises BlockedError, DatasetError or UsageError with the next command.
-    """
+def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
+    """Look at everything that the fingerprint is made of. Raises BlockedError, DatasetError or UsageError."""
     scenario = loaded.scenario
     dataset = check_dataset(loaded, settings)
     name, options = _agent_asked_for(loaded, settings)
     model = model_for(loaded, settings)
-    agent_class = AGENTS.load(name)
-    _check_mode(loaded, settings, acts_freely=agent_class.acts_freely)
-    _check_host(loaded)
+    make_agent = _agent_maker(name, options, settings, live=model is not None and not model.startswith(REPLAY))
     backend: SandboxBackend = SANDBOXES.load(settings.sandbox)()
-    _check_sandbox(loaded, settings, backend, trusted=agent_class.trusted or (model or "").startswith(REPLAY))
+    available = backend.availability()
+    if not available.usable:
+        raise BlockedError(available.reason, cause=Cause.ENGINE_MISSING, hint=available.hint)
     image = backend.identify(scenario.runner.image)
-    secrets = _secrets(loaded)
     fixtures = tuple(materialise(loaded, fixture) for fixture in scenario.prerequisites)
-    task = _task(loaded, settings, model)
+    agent = make_agent()
+    record = AgentRecord(
+        name=name, version=str(agent.version), model=_display(model, loaded), configuration=dict(agent.configuration())
+    )
+    facts = facts_of(loaded, settings, dataset, record, fixtures, image)
+    return Observed(
+        dataset=dataset,
+        backend=backend,
+        image=image,
+        fixtures=fixtures,
+        make_agent=make_agent,
+        agent=record,
+        model=model,
+        fingerprint=fingerprint(
+            [*facts, *model_facts(loaded, model)], subject=scenario.subject, host=host_facts(settings)
+        ),
+    )
+
+
+def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> Prepared:
+    """Check everything that must hold. Raises BlockedError, DatasetError or UsageError with the next command."""
+    check_clean(loaded, settings)
+    _check_host(loaded)
+    observed = observe(loaded, settings)
+    agent = observed.make_agent()
+    _check_mode(loaded, settings, acts_freely=agent.acts_freely)
+    _check_isolation(
+        loaded,
+        settings,
+        observed.backend,
+        trusted=agent.trusted or (observed.model or "").startswith(REPLAY),
+    )
+    scenario = loaded.scenario
+    plan = TrialPlan(
+        loaded=loaded,
+        make_agent=observed.make_agent,
+        agent=observed.agent,
+        task=_task(loaded, settings, observed.model),
+        backend=observed.backend,
+        spec=_spec(loaded, settings),
+        fixtures=observed.fixtures,
+        policy=_policy(loaded, settings, acts_freely=agent.acts_freely),
+        secrets=_secrets(loaded),
+        redactor=Redactor.from_environment(scenario.secrets, os.environ),
+        invocation=_invocation(loaded, settings, observed),
+        progress=progress,
+    )
+    return Prepared(plan=plan, observed=observed, trials=settings.trials or scenario.trials)
+
+
+def check_clean(loaded: LoadedScenario, settings: Settings) -> None:
+    """What ran must be found again: the repository holds it as it was, unless that is acknowledged."""
+    if settings.allow_dirty:
+        return
+    found = unclean(loaded.folder, ignore=settings.output)
+    if found:
+        raise BlockedError(
+            f"the repository is not clean: {'; '.join(found[:5])}" + (" ..." if len(found) > 5 else ""),
+            cause=Cause.UNCLEAN_REPOSITORY,
+            expected="a git repository without tracked changes, and without untracked files under the benchmarks",
+            hint="commit or stash; or acknowledge it with --specbench-allow-dirty",
+        )
+
+
+def _agent_maker(name: str, options: Mapping[str, Scalar], settings: Settings, *, live: bool) -> Callable[[], Agent]:
+    agent_class = AGENTS.load(name)
 
     def make_agent() -> Agent:
         agent: Agent = agent_class(**options)
         if settings.max_cost_usd is not None and isinstance(agent, Chargeable):
             agent.charge_to(SpendLedger(settings.run_folder / "spend.jsonl", settings.max_cost_usd))
+        elif settings.max_cost_usd is not None and live:
+            raise BlockedError(
+                f"the agent {name!r} does not charge its model's cost to the session, so the cap cannot be kept",
+                cause=Cause.SESSION_COST_CAP,
+                hint="an agent that implements `charge_to`, or no --specbench-max-cost",
+            )
         return agent
 
-    agent = make_agent()
-    record = AgentRecord(
-        name=name, version=str(agent.version), model=_display(model, loaded), configuration=dict(agent.configuration())
-    )
-    facts = [*facts_of(loaded, settings, dataset, record, fixtures, image)]
-    cassette = cassette_fact(model)
-    found = fingerprint([*facts, cassette] if cassette else facts, subject=scenario.subject, host=host_facts(settings))
-    plan = TrialPlan(
-        loaded=loaded,
-        make_agent=make_agent,
-        agent=record,
-        task=task,
-        backend=backend,
-        spec=_spec(loaded, settings),
-        fixtures=fixtures,
-        policy=_policy(loaded, settings, acts_freely=agent_class.acts_freely),
-        secrets=secrets,
-        redactor=Redactor.from_environment(scenario.secrets, os.environ),
-        invocation=_invocation(loaded, settings, dataset, found),
-        progress=progress,
-    )
-    return Prepared(
-        plan=plan,
-        dataset=dataset,
-        image=image,
-        fingerprint=found,
-        trials=settings.trials or scenario.trials,
-    )
+    return make_agent
 
 
 def check_dataset(loaded: LoadedScenario, settings: Settings) -> Dataset:
@@ -190,11 +244,8 @@ def _check_host(loaded: LoadedScenario) -> None:
         )
 
 
-def _check_sandbox(loaded: LoadedScenario, settings: Settings, backend: SandboxBackend, *, trusted: bool) -> None:
-    """The sandbox must be there, and must isolate unless what the agent does is known beforehand."""
-    available = backend.availability()
-    if not available.usable:
-        raise BlockedError(available.reason, cause=Cause.ENGINE_MISSING, hint=available.hint)
+def _check_isolation(loaded: LoadedScenario, settings: Settings, backend: SandboxBackend, *, trusted: bool) -> None:
+    """The sandbox must isolate unless what the agent does is known beforehand."""
     if not backend.isolates and not trusted and not settings.allow_unisolated_model:
         raise BlockedError(
             f"the sandbox {backend.name!r} does not isolate, and what this agent will do is not known beforehand",
@@ -227,11 +278,21 @@ def _task(loaded: LoadedScenario, settings: Settings, model: str | None) -> Agen
         approval_mode=settings.approval_mode,
         deadline=float("inf"),
         model=model,
-        model_defaults=scenario.model,
+        model_defaults=_model_defaults(loaded, settings),
         record_cassette=None if settings.record is None else str(settings.record),
         solution=solution,
         environment=scenario.environment,
     )
+
+
+def _model_defaults(loaded: LoadedScenario, settings: Settings) -> ModelDefaults | None:
+    """The scenario's, for its own model. Another one gets its patience only: not the endpoint, which would then see that
+    model's key, and not the prices and parameters, which are the scenario's model's.
+    """
+    own = loaded.scenario.model
+    if own is None or settings.model is None or settings.model == own.name:
+        return own
+    return ModelDefaults(name=settings.model, request_timeout_sec=own.request_timeout_sec, retries=own.retries)
 
 
 def _spec(loaded: LoadedScenario, settings: Settings) -> SandboxSpec:
@@ -256,12 +317,12 @@ def _policy(loaded: LoadedScenario, settings: Settings, *, acts_freely: bool) ->
     return CommandPolicy(mode=ApprovalMode(settings.approval_mode), allow=allow.commands, deny=allow.deny)
 
 
-def _invocation(loaded: LoadedScenario, settings: Settings, dataset: Dataset, found: Fingerprint) -> Invocation:
+def _invocation(loaded: LoadedScenario, settings: Settings, observed: Observed) -> Invocation:
     scenario, runner = loaded.scenario, loaded.scenario.runner
     deadlines: dict[str, Scalar] = scenario.deadlines.model_dump()
     return Invocation(
         run_id=settings.run_id,
-        dataset=dataset.reference,
+        dataset=observed.dataset.reference,
         scenario_id=scenario.scenario_id,
         commit_sha=git_commit(loaded.folder),
         approval_mode=settings.approval_mode,
@@ -271,8 +332,8 @@ def _invocation(loaded: LoadedScenario, settings: Settings, dataset: Dataset, fo
             "cpus": runner.cpus,
             "memory_mb": runner.memory_mb,
             "pids": runner.pids,
-            "network": str(found.instrument["network"]),
+            "network": str(observed.fingerprint.instrument["network"]),
             **deadlines,
         },
-        fingerprint=found,
+        fingerprint=observed.fingerprint,
     )

@@ -1,4 +1,4 @@
-"""What all tests share: pytester, and a Docker engine that is really there."""
+"""What all tests share: pytester, a Docker engine that is really there, and projects with scenarios."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from scenario_files import Project
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,41 @@ def engine() -> Any:
         pytest.skip(message)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def runner_image(engine: Any) -> str:
+    """The runner image, built once on the base that SPECBENCH_RUNNER_BASE names. Without a base that is here or can be
+    pulled: skip, or fail where SPECBENCH_REQUIRE_ENGINE=1.
+    """
+    from pytest_specbench.core.errors import BlockedError
+    from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, build_runner
+
+    try:
+        build_runner()
+    except BlockedError as error:
+        if os.environ.get("SPECBENCH_REQUIRE_ENGINE") == "1":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    return RUNNER_IMAGE
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with scenarios, run without xdist."""
+    _plain_environment(monkeypatch)
+    return Project(pytester)
+
+
+@pytest.fixture(params=[0, 2], ids=["no xdist", "n2"])
+def either(request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with scenarios, run without xdist and with two workers."""
+    _plain_environment(monkeypatch)
+    return Project(pytester, workers=request.param)
+
+
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches the project under test."""
+    for name in list(os.environ):
+        if name.startswith(("SPEC_BENCH_", "PYTEST_XDIST")) or name in {"PYTEST_ADDOPTS", "CI"}:
+            monkeypatch.delenv(name)

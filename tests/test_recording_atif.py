@@ -374,7 +374,7 @@ def test_what_we_accept_harbor_accepts_whatever_is_changed(
         if data.draw(st.booleans()) and len(container) > 1:
             del container[key]
         else:
-            container[key] = data.draw(VALUES)
+            container[key] = copy.deepcopy(data.draw(VALUES))
     problems = check_trajectory(document)
     lenient = check_trajectory(document, strict=False)
     if harbor(document):

@@ -6,31 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.fingerprint import differences
 from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, MetricSummary
-from pytest_specbench.core.model import Record
-
-type Number = float | int | bool | None
-
-
-class MetricComparison(Record):
-    """One metric, measured against approved."""
-
-    name: str
-    """Name of the metric."""
-    baseline: Number
-    """Approved value; null when the baseline does not hold it."""
-    measured: Number
-    """Value of this run; null when it could not be measured."""
-    delta_percent: float | None
-    """Change in percent of the approved value; null where that has no meaning."""
-    threshold_percent: float | None
-    """Percent from which on it is a regression; null: it is shown, and not judged by a threshold."""
-    tracked: bool
-    """Whether the scenario tracks it."""
-    result: Literal["within", "worse", "not compared"]
-    """`worse` fails a tracked metric."""
-    reason: str | None = None
-    """Why it was not compared, or what is worse."""
+from pytest_specbench.core.records import Comparison, Fingerprint, MetricComparison, Number, SubjectChange
 
 
 @dataclass(frozen=True)
@@ -102,3 +81,25 @@ def _worse(name: str, then: float, now: float, threshold: float | None) -> str |
         return "it was 0 and is not any more" if change > 0 else None
     percent = change / abs(then) * 100
     return f"{percent:.1f} % worse than the baseline, {threshold:g} % are allowed" if percent > threshold else None
+
+
+def comparison_with(
+    baseline: BaselineRecord,
+    observed: Fingerprint,
+    compared: Sequence[MetricComparison],
+    *,
+    same_host: bool,
+) -> Comparison:
+    """The comparison as the benchmark run records it."""
+    deltas = {item.name: item.delta_percent for item in compared}
+    return Comparison(
+        baseline_id=baseline.baseline_id,
+        same_host=same_host,
+        runtime_percent=deltas.get("runtime_ms"),
+        memory_percent=deltas.get("peak_memory_mb"),
+        metrics=tuple(compared),
+        subject_changes=tuple(
+            SubjectChange(name=item.name, baseline=item.expected, measured=item.observed)
+            for item in differences(baseline.fingerprint.subject, observed.subject)
+        ),
+    )

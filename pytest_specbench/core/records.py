@@ -12,6 +12,8 @@ from pytest_specbench.core.metrics import Measurement, MetricSummary
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.status import Cause, Outcome, Status
 
+type LockState = Literal["none", "no entry", "equal", "drift"]
+
 type Scalar = str | int | float | bool | None
 
 
@@ -113,17 +115,60 @@ class Fingerprint(Record):
     """Host class and what it was derived from."""
 
 
-class Comparison(Record):
-    """Deltas against the baseline, in percent; null where there is nothing to compare."""
+type Number = float | int | bool | None
 
+
+class MetricComparison(Record):
+    """One metric, measured against approved."""
+
+    name: str
+    """Name of the metric."""
+    baseline: Number
+    """Approved value; null when the baseline does not hold it."""
+    measured: Number
+    """Value of this run; null when it could not be measured."""
+    delta_percent: float | None
+    """Change in percent of the approved value; null where that has no meaning."""
+    threshold_percent: float | None
+    """Percent from which on it is a regression; null: it is shown, and not judged by a threshold."""
+    tracked: bool
+    """Whether the scenario tracks it."""
+    result: Literal["within", "worse", "not compared"]
+    """`worse` fails a tracked metric."""
+    reason: str | None = None
+    """Why it was not compared, or what is worse."""
+
+
+class SubjectChange(Record):
+    """Something under test that differs from the baseline's; null on one side where it is not there."""
+
+    name: str
+    """Name of the fact."""
+    baseline: Scalar
+    """The baseline's."""
+    measured: Scalar
+    """This run's."""
+
+
+class Comparison(Record):
+    """What became of the comparison with a baseline."""
+
+    lock: LockState = "none"
+    """`none`: there is no lock file; `no entry`: it pins nothing for this scenario and sandbox."""
     baseline_id: str | None = None
     """The active baseline that was compared with."""
+    same_host: bool | None = None
+    """Whether the baseline is this host class's; null where there is no baseline."""
     runtime_percent: float | None = None
-    """Delta of `runtime_ms`."""
+    """Delta of `runtime_ms` in percent; null where it was not compared."""
     memory_percent: float | None = None
-    """Delta of `peak_memory_mb`."""
-    deltas_percent: dict[str, float | None] = Field(default_factory=dict)
-    """Delta of every compared metric."""
+    """Delta of `peak_memory_mb` in percent; null where it was not compared."""
+    metrics: tuple[MetricComparison, ...] = ()
+    """Every metric, compared or with the reason why not."""
+    subject_changes: tuple[SubjectChange, ...] = ()
+    """What is under test and differs from the baseline's."""
+    diff: tuple[str, ...] = ()
+    """Readable diff to the lock, or to the nearest baseline, where the run could not be compared."""
 
 
 class ArtifactPaths(Record):

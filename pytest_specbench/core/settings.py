@@ -38,6 +38,16 @@ class Settings:
     """What an agent may do unattended: `minimal`, `trusted` or `full-access`."""
     max_cost_usd: float | None = None
     """Cost cap for the whole session over all scenarios; None: no cap."""
+    baselines: Path = Path("baselines")
+    """Root of the baseline records, absolute."""
+    host_parity: str = "block"
+    """`block` or `portable`: what becomes of a baseline of another host class."""
+    require_baseline: str = "known"
+    """`never`, `known` or `always`: which scenarios are not green without a baseline to compare with."""
+    lock: bool = False
+    """Write the lock file and run nothing."""
+    lock_check: bool = False
+    """Compare the lock file with what is observed and run nothing."""
     host_class: str | None = None
     """Declared class of this host; None: derived from what was observed."""
     allow_unisolated_model: bool = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_specbench.core.matching import Match
 from pytest_specbench.core.metrics import MetricSummary
-from pytest_specbench.core.records import TrialRecord
+from pytest_specbench.core.records import MetricComparison, TrialRecord
 from pytest_specbench.core.status import (
     EXIT_BLOCKED,
     EXIT_PASS,
@@ -33,12 +34,41 @@ def blocked(cause: Cause, notes: str) -> Verdict:
     return Verdict(Status.BLOCKED, cause, EXIT_BLOCKED, notes)
 
 
-def judge(trials: Sequence[TrialRecord], metrics: Mapping[str, MetricSummary], tracked: Sequence[str]) -> Verdict:
-    """Judge counted trials (repeated attempts left out) that have no baseline to be compared with.
+def judge(
+    trials: Sequence[TrialRecord],
+    metrics: Mapping[str, MetricSummary],
+    tracked: Sequence[str],
+    match: Match | None = None,
+    compared: Sequence[MetricComparison] = (),
+) -> Verdict:
+    """Judge counted trials (repeated attempts left out), and their metrics against the baseline that `match` found.
 
     An agent's failure is a regression. Infrastructure that failed in any trial blocks, unless another trial showed that
     the agent fails: with both kinds present the regression wins. A tracked metric that is unknown blocks.
     """
+    functional = _functional(trials, metrics, tracked)
+    if functional is not None:
+        return functional
+    if match is None or match.baseline is None:
+        notes = "every check passed; " + (match.notes if match else "there is nothing to compare with")
+        if match is not None and match.cause is not None:
+            return Verdict(Status.PROVISIONAL, match.cause, EXIT_BLOCKED, notes)
+        return Verdict(Status.PROVISIONAL, Cause.VERIFIED, EXIT_PASS, notes)
+    judged = [item for item in compared if item.tracked]
+    worse = [item for item in judged if item.result == "worse"]
+    if worse:
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in worse)
+        return Verdict(Status.REGRESSION, Cause.METRIC_REGRESSION, EXIT_REGRESSION, reasons)
+    if not any(item.result == "within" for item in judged):
+        return blocked(Cause.PARITY, f"no tracked metric could be compared with {match.baseline.baseline_id}")
+    missing = [f"{item.name} was not compared: {item.reason}" for item in judged if item.result == "not compared"]
+    return Verdict(Status.PASS, Cause.VERIFIED, EXIT_PASS, match.notes or "; ".join(missing))
+
+
+def _functional(
+    trials: Sequence[TrialRecord], metrics: Mapping[str, MetricSummary], tracked: Sequence[str]
+) -> Verdict | None:
+    """The verdict that the trials alone make; None when all is well and known."""
     if not trials:
         return blocked(Cause.NO_VERDICT, "no trial was run")
     failures = [trial for trial in trials if trial.outcome is Outcome.FAILURE]
@@ -56,9 +86,4 @@ def judge(trials: Sequence[TrialRecord], metrics: Mapping[str, MetricSummary], t
         if summary is None or summary.value is None:
             why = summary.reason if summary else "it was not recorded"
             return blocked(Cause.METRIC_UNMEASURED, f"the tracked metric {name} could not be measured: {why}")
-    return Verdict(
-        Status.PROVISIONAL,
-        Cause.VERIFIED,
-        EXIT_PASS,
-        "every check passed; there is no approved baseline to compare with",
-    )
+    return None

@@ -87,8 +87,8 @@ def _linkage(trajectory: Trajectory, path: str) -> Iterator[str]:
         for number, result in enumerate(step.observation.results if step.observation else ()):
             if result.source_call_id is not None and result.source_call_id not in known:
                 yield (
-                    f"{here}.observation.results[{number}].source_call_id: {result.source_call_id!r} is no call of this "
-                    "step"
+                    f"{here}.observation.results[{number}].source_call_id: "
+                    f"{result.source_call_id!r} is no tool call of this step"
                 )
     seen: set[str] = set()
     for index, inner in enumerate(trajectory.subagent_trajectories or ()):

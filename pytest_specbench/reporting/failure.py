@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_specbench.core.metrics import METRICS
@@ -20,41 +19,27 @@ _TAIL_BYTES = 16_384
 _PROBLEMS = 20
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What a run was judged against, as far as its record does not hold it."""
-
-    baseline: Mapping[str, Value] = field(default_factory=dict)
-    """Metric -> the baseline's value."""
-    thresholds_percent: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> percent over the baseline at which it is a regression."""
-    subject: Mapping[str, Scalar] | None = None
-    """The baseline's subject; null where there is no baseline."""
-
-
-def failure_text(run: BenchmarkRun, folder: Path | str, *, reference: Reference | None = None) -> str:
+def failure_text(run: BenchmarkRun, folder: Path | str) -> str:
     """What to show for a benchmark run that is not green; the end of post-test.txt is read from the run folder."""
     tail = _read_end(Path(folder, run.artifacts.post_test)) if run.artifacts.post_test else ""
     if run.status is Status.BLOCKED:
         return blocked_text(run, folder, tail=tail)
-    return regression_text(run, folder, tail=tail, reference=reference)
+    return regression_text(run, folder, tail=tail)
 
 
-def regression_text(
-    run: BenchmarkRun, folder: Path | str, *, tail: str = "", reference: Reference | None = None
-) -> str:
+def regression_text(run: BenchmarkRun, folder: Path | str, *, tail: str = "") -> str:
     """Why a scenario is a regression: reason, metrics, failing checks, subject, artifacts, next command.
 
     `folder` is the run folder, `tail` the end of post-test.txt, of which the last 20 lines are shown.
     """
     failed = [trial for trial in run.trials if not trial.repeated and trial.outcome is Outcome.FAILURE]
     lines = _head(run)
-    if run.comparison.baseline_id is not None or reference is not None:
-        lines += _section(_against(run), _metrics(run, reference or Reference()))
+    if run.comparison.baseline_id is not None:
+        lines += _section(_against(run), _metrics(run))
     for trial in failed:
         lines += _section(_trial_title(trial, run.notes), _checks(trial.checks))
     lines += _section("end of post-test.txt:", _last(tail))
-    lines += _section(*_subject(run, reference))
+    lines += _section(*_subject(run))
     return "\n".join([*lines, *_section("artifacts:", _artifacts(run, folder)), *_next(run)])
 
 
@@ -67,6 +52,7 @@ def blocked_text(run: BenchmarkRun, folder: Path | str, *, tail: str = "") -> st
     for trial in run.trials:
         if trial.outcome is Outcome.INFRASTRUCTURE:
             lines += _section(_trial_title(trial, run.notes), _checks(trial.checks))
+    lines += _section("difference:", [printable(line) for line in run.comparison.diff])
     lines += _section("end of post-test.txt:", _last(tail))
     return "\n".join([*lines, *_section("artifacts:", _artifacts(run, folder)), *_next(run)])
 
@@ -96,26 +82,26 @@ def _against(run: BenchmarkRun) -> str:
     return f"against baseline {printable(run.comparison.baseline_id or UNKNOWN)}:"
 
 
-def _metrics(run: BenchmarkRun, reference: Reference) -> list[str]:
-    deltas = {
-        "runtime_ms": run.comparison.runtime_percent,
-        "peak_memory_mb": run.comparison.memory_percent,
-        **run.comparison.deltas_percent,
-    }
-    rows = [("metric", "baseline", "measured", "delta", "threshold")]
-    for name in run.metrics_tracked:
-        summary, limit = run.metrics.get(name), reference.thresholds_percent.get(name)
-        sign = "+" if name not in METRICS or METRICS[name].more_is_worse else "-"
+def _metrics(run: BenchmarkRun) -> list[str]:
+    """A row for every metric that is tracked, or was compared."""
+    rows = [("metric", "baseline", "measured", "delta", "threshold", "")]
+    notes: list[str] = []
+    for item in run.comparison.metrics:
+        if not item.tracked and item.result == "not compared":
+            continue
+        limit, sign = item.threshold_percent, "+" if METRICS[item.name].more_is_worse else "-"
         rows.append(
             (
-                printable(name),
-                show_value(name, reference.baseline.get(name)),
-                show_value(name, summary.value if summary else None),
-                show_delta(deltas.get(name)),
+                printable(item.name) + ("" if item.tracked else " (not tracked)"),
+                show_value(item.name, item.baseline),
+                show_value(item.name, item.measured),
+                show_delta(item.delta_percent),
                 UNKNOWN if limit is None else f"{sign}{limit:g}%",
+                item.result,
             )
         )
-    return _aligned(rows)
+        notes += [printable(f"{item.name}: {item.reason}")] if item.reason else []
+    return [*_aligned(rows), *notes]
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -148,16 +134,14 @@ def _last(tail: str) -> list[str]:
     return [f"| {line}" for line in printable_lines(tail)[-TAIL_LINES:]]
 
 
-def _subject(run: BenchmarkRun, reference: Reference | None) -> tuple[str, list[str]]:
-    """What of the subject changed since the baseline; without a baseline's subject, what it is."""
-    now: Mapping[str, Scalar] = run.fingerprint.subject if run.fingerprint else {}
-    if reference is None or reference.subject is None:
+def _subject(run: BenchmarkRun) -> tuple[str, list[str]]:
+    """What of the subject changed since the baseline; without a baseline, what it is."""
+    if run.comparison.baseline_id is None:
+        now: Mapping[str, Scalar] = run.fingerprint.subject if run.fingerprint else {}
         return "under test:", [f"{printable(name)}: {_scalar(value)}" for name, value in now.items()]
-    before = reference.subject
     changed = [
-        f"{printable(name)}: {_scalar(before.get(name))} -> {_scalar(now.get(name))}"
-        for name in dict.fromkeys([*before, *now])
-        if before.get(name) != now.get(name)
+        f"{printable(change.name)}: {_scalar(change.baseline)} -> {_scalar(change.measured)}"
+        for change in run.comparison.subject_changes
     ]
     return "changed under test since the baseline:", changed or ["nothing that the fingerprint holds"]
 

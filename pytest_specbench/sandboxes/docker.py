@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+import requests
 from docker import APIClient
 from docker.errors import APIError
 
@@ -33,12 +34,14 @@ from pytest_specbench.sandboxes.docker_engine import (
     identity_of,
     inspect_image,
 )
-from pytest_specbench.sandboxes.docker_exec import Command, ContainerDeadError, Watch, run
+from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, Command, NotStartedError, Watch, run
 from pytest_specbench.sandboxes.docker_files import ContainerFiles
 from pytest_specbench.sandboxes.docker_kill import kill_token
 from pytest_specbench.sandboxes.docker_usage import Meter
 from pytest_specbench.sandboxes.output import Output
 
+DYING_SEC = 3
+"""How long the engine may take to notice that a container is dead."""
 KILL_SEC = 15
 """How long killing one command's processes may take before the whole container is restarted."""
 
@@ -138,13 +141,25 @@ class DockerSandbox:
             watch = Watch(deadline, closing, lambda: self._kill(command.token))
             try:
                 return run(self._api, self._container, command, output, watch)
-            except (APIError, ContainerDeadError) as error:
-                if isinstance(error, APIError) and not is_not_running(error):
+            except NotStartedError as error:
+                if not self._dies():
+                    # Too many processes, or no memory left for one more: what a shell says when it cannot fork.
+                    output(error.said)
+                    return CANNOT_RUN
+            except APIError as error:
+                if not (is_not_running(error) and self._dies()):
                     raise
             # A command may have killed the keeper, which is its own doing and not the engine's.
-            self._api.wait(self._container, timeout=KILL_SEC, condition="not-running")
             self._restart()
             return run(self._api, self._container, command, output, watch)
+
+    def _dies(self) -> bool:
+        """Whether the container is dead, or about to be: then the engine tells within a moment."""
+        try:
+            self._api.wait(self._container, timeout=DYING_SEC, condition="not-running")
+        except (requests.ConnectionError, requests.Timeout):
+            return False
+        return True
 
     def put(self, archive: bytes, target: str) -> None:
         with engine_errors(f"put files into {target}"):

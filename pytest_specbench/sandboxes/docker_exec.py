@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import select
 import socket
 import time
@@ -21,7 +22,12 @@ from pytest_specbench.sandboxes.closing import closed_error
 TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable, no secret
 IDLE_SEC = 0.5
 """How long an open stream may be silent before the engine is asked whether the command is still there."""
-SHELL_CANNOT_RUN, SHELL_NOT_FOUND = 126, 127
+CANNOT_RUN, NOT_FOUND = 126, 127
+ENGINES_WORDS = (b"OCI runtime exec failed", b"cannot exec")
+COMMANDS_FAULT = re.compile(
+    rb"executable file not found|permission denied|no such file|not a directory|is a directory|exec format|too long"
+)
+"""Reasons not to start that lie in the command or in what the agent did to the workdir."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +72,25 @@ def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes]
     state = _await_end(api, exec_id, watch) if in_time else None
     if state is None:
         watch.kill()
-    elif head.held and state.get("Pid") == 0:
-        raise ContainerDeadError
+    elif head.held and state.get("Pid") == 0 and not COMMANDS_FAULT.search(head.text):
+        raise NotStartedError(head.text)
     head.release()
     return None if state is None else _exit_code(state, head.text)
 
 
-class ContainerDeadError(Exception):
-    """The container died before the command could start."""
+class NotStartedError(Exception):
+    """The engine could not start a process, for a reason that does not lie in the command: `said` is its reason."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__(said)
+        self.said = said
 
 
 @dataclass
 class _Head:
     """Passes output on, and keeps the beginning: where the engine says why a command did not start.
 
-    What reads as if the container were dead is held back until more comes or `release` is called.
+    What reads as if the engine said it is held back until more comes or `release` is called.
     """
 
     sink: Callable[[bytes], None]
@@ -90,7 +100,7 @@ class _Head:
     def __call__(self, chunk: bytes) -> None:
         first = not self.text
         self.text += chunk[: 1000 - len(self.text)]
-        if first and chunk.startswith(b"cannot exec in a "):
+        if first and chunk.startswith(ENGINES_WORDS):
             self.held = chunk
             return
         self.release()
@@ -226,5 +236,5 @@ def _exit_code(state: Mapping[str, Any], beginning: bytes) -> int:
     if code is None:
         return 137
     if state.get("Pid") == 0 and b"executable file not found" in beginning:
-        return SHELL_NOT_FOUND
+        return NOT_FOUND
     return int(code)

@@ -69,7 +69,8 @@ class ProcessFamily:
         """The members found by looking at every process of the machine; with `token`, only those who carry that one."""
         members = set() if token else set(self.living())
         sessions = {session for process in members if (session := _session(process.pid)) is not None}
-        for process in psutil.process_iter():
+        # Not `process_iter`: it keeps objects, and takes one whose number was given out again for the dead one.
+        for process in filter(None, map(_process, psutil.pids())):
             if process.pid == self._self or process in members:
                 continue
             if _carries(process, token or self._token) or (

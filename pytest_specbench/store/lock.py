@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from pytest_specbench.core.errors import BlockedError
@@ -64,6 +68,21 @@ def read_lock(scenario_folder: Path) -> Lock:
         raise _broken(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise _broken(path, f"not JSON: {error}") from None
+
+
+def update_lock(scenario_folder: Path, backend: str, scenario_id: str, facts: Mapping[str, Scalar]) -> None:
+    """Write the facts of one scenario into the lock, atomically; several processes may do so at the same time."""
+    path = scenario_folder / LOCK_NAME
+    # The mutex lies outside of the repository: it would be an untracked file in it.
+    mutex = (
+        Path(tempfile.gettempdir()) / f"specbench-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.mutex"
+    )
+    with FileLock(mutex):
+        lock = read_lock(scenario_folder).with_entry(backend, scenario_id, facts)
+        text = json.dumps(lock.content.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text, "utf-8")
+        temporary.replace(path)
 
 
 def _broken(path: Path, why: str) -> BlockedError:

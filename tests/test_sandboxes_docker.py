@@ -1,0 +1,288 @@
+"""Containers: limits, networks, what an agent may break, and what an image is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_specbench.core.errors import BlockedError, InfrastructureError
+from pytest_specbench.core.status import Cause
+from pytest_specbench.sandboxes.archive import pack
+from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.choice import choose_sandbox
+from pytest_specbench.sandboxes.docker import DockerBackend, DockerSandbox
+from pytest_specbench.sandboxes.docker_engine import identity_of, repository_of
+from pytest_specbench.sandboxes.docker_usage import Meter
+from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
+
+SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", None, ("none",), {}, {"org.specbench.test": "yes"})
+
+
+@pytest.fixture(scope="module")
+def image(engine: Any) -> str:
+    choice = choose_sandbox("auto")
+    if choice.name != "docker":
+        (pytest.fail if os.environ.get("SPECBENCH_REQUIRE_ENGINE") == "1" else pytest.skip)(choice.reason)
+    return RUNNER_IMAGE
+
+
+@pytest.fixture
+def sandbox(image: str) -> Iterator[DockerSandbox]:
+    made = DockerBackend().start(SPEC)
+    yield made
+    made.close()
+
+
+def sh(sandbox: DockerSandbox, script: str, seconds: float = 30) -> Any:
+    return sandbox.exec(["sh", "-c", script], timeout_sec=seconds)
+
+
+def own(engine: Any) -> Any:
+    return engine.containers.list(all=True, filters={"label": "org.specbench.test=yes"})
+
+
+@pytest.mark.docker
+def test_limits_and_labels_are_really_set(sandbox: DockerSandbox, engine: Any) -> None:
+    """No swap beside memory, no privileges to gain, few capabilities, labels for the reaper."""
+    (container,) = [one for one in own(engine) if one.id == sandbox._container]
+    host = container.attrs["HostConfig"]
+    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (500_000_000, 127_999_232, 127_999_232) or (
+        host["NanoCpus"],
+        host["Memory"],
+        host["MemorySwap"],
+    ) == (500_000_000, 128_000_000, 128_000_000)
+    assert (host["PidsLimit"], host["Init"], host["NetworkMode"]) == (64, True, "none")
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges" in host["SecurityOpt"]
+    assert container.labels["org.specbench.sandbox"] == "1"
+    assert sh(sandbox, "grep NoNewPrivs /proc/self/status").output.split()[-1] == b"1"
+    assert sh(sandbox, "mknod /tmp/device b 7 0").exit_code != 0
+
+
+@pytest.mark.docker
+def test_memory_that_runs_out_is_told(sandbox: DockerSandbox) -> None:
+    sandbox.start_measuring()
+    assert sandbox.exec(["python3", "-c", "x = bytearray(400_000_000)"], timeout_sec=60).exit_code == 137
+    usage = sandbox.stop_measuring()
+    assert usage.out_of_memory
+    assert usage.kernel_peak_memory_mb == pytest.approx(128, rel=0.01)
+
+
+@pytest.mark.docker
+def test_an_earlier_phases_end_of_memory_is_not_this_ones(sandbox: DockerSandbox) -> None:
+    sandbox.exec(["python3", "-c", "x = bytearray(400_000_000)"], timeout_sec=60)
+    sandbox.start_measuring()
+    assert not sandbox.stop_measuring().out_of_memory
+
+
+@pytest.mark.docker
+def test_without_visible_control_groups_the_engine_is_asked(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    """As on macOS, where the engine is in a virtual machine. Memory is known or null with its reason; OOM is told."""
+    meter = Meter(sandbox._api, sandbox._container, root=tmp_path, proc=tmp_path)
+    meter.resume()
+    sandbox.exec(["python3", "-c", "x = bytearray(400_000_000)"], timeout_sec=60)
+    usage = meter.finish()
+    assert usage.cpu_ms is not None
+    assert usage.cpu_ms > 10
+    assert (usage.peak_memory_mb is None) == ("peak_memory_mb" in usage.reasons)
+    assert usage.out_of_memory
+    assert any("engine's statistics" in note for note in usage.notes)
+
+
+@pytest.mark.docker
+def test_an_agent_that_kills_its_own_sandbox_is_not_the_engines_failure(sandbox: DockerSandbox) -> None:
+    """The container comes back with its files, and measuring goes on."""
+    sandbox.put(pack({"kept": b"1"}), ".")
+    sandbox.start_measuring()
+    sh(sandbox, "kill -9 -1")
+    assert sh(sandbox, "cat kept").output == b"1"
+    sh(sandbox, "kill -9 -1")
+    assert sandbox.kill_all() == ()
+    usage = sandbox.stop_measuring()
+    assert usage.cpu_ms is not None
+    assert usage.peak_memory_mb is not None
+
+
+@pytest.mark.docker
+def test_a_fork_bomb_ends_at_its_deadline(sandbox: DockerSandbox) -> None:
+    assert sh(sandbox, "bomb() { bomb | bomb & bomb; }; bomb; sleep 300", 1.5).exit_code in (None, 2)
+    sandbox.kill_all()
+    assert sh(sandbox, "echo alive").output == b"alive\n"
+
+
+@pytest.mark.docker
+def test_without_tools_in_the_image_the_whole_container_is_restarted(sandbox: DockerSandbox) -> None:
+    """An agent that removes `grep` does not get past its deadline."""
+    sh(sandbox, "rm $(command -v grep)")
+    assert sh(sandbox, "setsid sleep 300 & sleep 300", 1).timed_out
+    assert sandbox.kill_all() == ()
+
+
+@pytest.mark.docker
+def test_processes_of_other_users_die_at_the_deadline_too(sandbox: DockerSandbox) -> None:
+    script = "import os\nos.setgid(1234); os.setuid(1234)\nos.execvp('sleep', ['sleep', '300'])"
+    assert sandbox.exec(["python3", "-c", script], timeout_sec=1).timed_out
+    assert sandbox.kill_all() == ()
+
+
+def routes(sandbox: DockerSandbox) -> int:
+    return len(sh(sandbox, "cat /proc/net/route").output.splitlines()) - 1
+
+
+@pytest.mark.docker
+def test_each_phase_has_its_network(sandbox: DockerSandbox) -> None:
+    """None to bridge and back, and a restart by `kill_all` changes nothing."""
+    assert routes(sandbox) == 0
+    sandbox.set_network("bridge")
+    assert routes(sandbox) > 0
+    sh(sandbox, "sleep 300 >/dev/null 2>&1 &")
+    assert len(sandbox.kill_all()) == 1
+    assert routes(sandbox) > 0
+    sandbox.set_network("none")
+    assert routes(sandbox) == 0
+    sh(sandbox, "sleep 300 >/dev/null 2>&1 &")
+    assert len(sandbox.kill_all()) == 1
+    assert routes(sandbox) == 0
+    sandbox.set_network("bridge")
+    assert routes(sandbox) > 0
+
+
+@pytest.mark.docker
+def test_the_first_phases_network_is_there_at_once(image: str) -> None:
+    sandbox = DockerBackend().start(replace(SPEC, networks=("bridge", "none")))
+    try:
+        assert routes(sandbox) > 0
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("user", ["nobody", "1234:1234", "1234"])
+def test_another_user_owns_the_workdir_and_what_is_put(image: str, user: str) -> None:
+    """And is killed at the deadline, and cannot touch what root owns."""
+    sandbox = DockerBackend().start(replace(SPEC, user=user))
+    try:
+        sandbox.put(pack({"a/b": b"1"}), "fixture")
+        assert sh(sandbox, "echo more >> fixture/a/b && touch fixture/new new").exit_code == 0
+        assert sh(sandbox, "touch /etc/x").exit_code != 0
+        assert sh(sandbox, "setsid sleep 300 & sleep 300", 1).timed_out
+        assert sandbox.kill_all() == ()
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.docker
+def test_a_user_whom_the_image_does_not_know_fails_set_up_and_leaves_nothing(image: str, engine: Any) -> None:
+    spec = replace(SPEC, user="nobody-of-that-name", labels={"org.specbench.test": "unknown-user"})
+    with pytest.raises(InfrastructureError, match="does not know the user") as caught:
+        DockerBackend().start(spec)
+    assert caught.value.cause is Cause.SETUP_FAILED
+    assert engine.containers.list(all=True, filters={"label": "org.specbench.test=unknown-user"}) == []
+
+
+@pytest.mark.docker
+def test_more_cpus_than_the_host_has_block(image: str) -> None:
+    with pytest.raises(BlockedError) as caught:
+        DockerBackend().start(replace(SPEC, cpus=1000.0))
+    assert caught.value.cause is Cause.HOST_TOO_SMALL
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(("name", "hint"), [("no-such-image:0", "docker pull no-such-image:0")])
+def test_a_missing_image_is_never_pulled(engine: Any, name: str, hint: str) -> None:
+    for call in (lambda: DockerBackend().identify(name), lambda: DockerBackend().start(replace(SPEC, image=name))):
+        with pytest.raises(BlockedError) as caught:
+            call()
+        assert (caught.value.cause, caught.value.hint) == (Cause.IMAGE_MISSING, hint)
+
+
+@pytest.mark.docker
+def test_a_container_that_someone_removed_is_an_infrastructure_failure(sandbox: DockerSandbox, engine: Any) -> None:
+    """In particular no empty result of `fetch`; closing stays quiet."""
+    engine.containers.get(sandbox._container).remove(force=True)
+    for call in (
+        lambda: sandbox.fetch(["*"], max_bytes=1),
+        lambda: sandbox.exec(["true"], timeout_sec=5),
+        lambda: sandbox.put(pack({"a": b""}), "."),
+        sandbox.kill_all,
+        sandbox.start_measuring,
+    ):
+        with pytest.raises(InfrastructureError, match="No such container"):
+            call()
+    sandbox.close()
+
+
+@pytest.mark.docker
+def test_closing_removes_the_container(sandbox: DockerSandbox, engine: Any) -> None:
+    container = sandbox._container
+    sandbox.close()
+    assert container not in [one.id for one in engine.containers.list(all=True)]
+
+
+@pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "nonsense://x"])
+def test_without_an_engine_it_says_so_and_how_to_start_one(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    availability = DockerBackend().availability()
+    assert not availability.usable
+    assert availability.reason.startswith("no Docker engine answers")
+    assert "docker info" in str(availability.hint)
+    for call in (lambda: DockerBackend().identify("x"), lambda: DockerBackend().start(SPEC)):
+        with pytest.raises(BlockedError) as caught:
+            call()
+        assert caught.value.cause is Cause.ENGINE_MISSING
+    assert choose_sandbox("auto").name == "local"
+
+
+FACTS = {
+    "Id": "sha256:0",
+    "Os": "linux",
+    "Architecture": "arm64",
+    "Variant": "v8",
+    "RepoDigests": [],
+    "Config": {"Env": ["A=1"], "Cmd": None, "Labels": {"org.specbench.recipe": "sha256:r"}},
+    "RootFS": {"Layers": ["sha256:1", "sha256:2"]},
+}
+
+
+def test_a_registrys_digest_is_the_identity() -> None:
+    """Of the repository that was asked for, whichever other names the image has."""
+    facts = {**FACTS, "RepoDigests": ["other@sha256:9", "debian@sha256:5"]}
+    identity = identity_of("docker.io/library/debian:12", facts)
+    assert (identity.digest, identity.platform, identity.recipe) == ("debian@sha256:5", "linux/arm64/v8", "sha256:r")
+
+
+def test_a_pinned_digest_wins_over_others() -> None:
+    facts = {**FACTS, "RepoDigests": ["debian@sha256:1", "debian@sha256:5"]}
+    assert identity_of("debian@sha256:5", facts).digest == "debian@sha256:5"
+
+
+def test_content_is_the_identity_without_a_registry() -> None:
+    """Layers and what a container sees of the configuration count; id, labels, and absent or empty do not."""
+    base = identity_of("x:1", FACTS).digest
+    assert base.startswith("content:sha256:")
+    same = json.loads(json.dumps({**FACTS, "Id": "sha256:1"}))
+    same["Config"] = {"Env": ["A=1"], "Cmd": [], "Labels": {}, "Hostname": "h"}
+    assert identity_of("y:2", same).digest == base
+    for change in ({"Config": {"Env": ["A=2"]}}, {"RootFS": {"Layers": ["sha256:2"]}}, {"Variant": ""}):
+        assert identity_of("x:1", {**FACTS, **change}).digest != base
+
+
+@pytest.mark.parametrize(
+    ("reference", "repository"),
+    [
+        ("debian", "debian"),
+        ("debian:12", "debian"),
+        ("docker.io/library/debian:12", "debian"),
+        ("localhost:5000/a/b", "localhost:5000/a/b"),
+        ("localhost:5000/a/b:1@sha256:9", "localhost:5000/a/b"),
+        ("docker.io/org/name:1", "org/name"),
+    ],
+)
+def test_the_repository_of_a_reference(reference: str, repository: str) -> None:
+    assert repository_of(reference) == repository

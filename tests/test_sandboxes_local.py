@@ -1,0 +1,117 @@
+"""The local sandbox: plain processes, nothing isolated, everything cleaned up."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes.archive import pack
+from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.local import LocalBackend, LocalSandbox
+
+SPEC = SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",), {"OWN": "1"})
+
+
+@pytest.fixture
+def sandbox() -> Iterator[LocalSandbox]:
+    made = LocalBackend().start(SPEC)
+    yield made
+    made.close()
+
+
+def sh(sandbox: LocalSandbox, script: str) -> bytes:
+    return sandbox.exec(["sh", "-c", script], timeout_sec=30).output
+
+
+def test_it_is_usable_isolates_nothing_and_has_no_image() -> None:
+    backend = LocalBackend()
+    assert backend.availability().usable
+    assert not backend.isolates
+    assert backend.identify("any") is None
+
+
+def test_home_and_temporary_files_are_private(sandbox: LocalSandbox) -> None:
+    """All three folders lie in one that only this sandbox has; no variable comes from the host but PATH."""
+    root = Path(sandbox.workdir).parent
+    names = {line.partition("=")[0] for line in sh(sandbox, "env").decode().splitlines()}
+    assert sh(sandbox, "echo $HOME:$TMPDIR:$PWD").decode().strip() == f"{root}/home:{root}/tmp:{root}/work"
+    assert names <= {
+        "PATH",
+        "LANG",
+        "HOME",
+        "TMPDIR",
+        "PWD",
+        "OWN",
+        "SPECBENCH_SANDBOX",
+        "SPECBENCH_EXEC",
+        "OLDPWD",
+        "_",
+        "SHLVL",
+    }
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+def test_closing_removes_everything_also_what_is_read_only(sandbox: LocalSandbox, tmp_path: Path) -> None:
+    """A link to a folder elsewhere is removed; the folder is not touched."""
+    (tmp_path / "precious").write_text("kept")
+    tmp_path.chmod(0o755)
+    sh(sandbox, f"mkdir -p a/b; touch a/b/c; chmod 500 a/b; chmod 000 a; ln -s {tmp_path} elsewhere")
+    sandbox.close()
+    assert not Path(sandbox.workdir).parent.exists()
+    assert (tmp_path / "precious").read_text() == "kept"
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("target", ["/tests", "../..", "link", "link/deeper"])
+def test_nothing_is_put_outside(sandbox: LocalSandbox, target: str, tmp_path: Path) -> None:
+    """Not by an absolute path, not by climbing, not through a link that the agent made."""
+    sh(sandbox, f"ln -s {tmp_path} link")
+    with pytest.raises(InfrastructureError, match="outside the local sandbox"):
+        sandbox.put(pack({"x": b"1"}), target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_put_through_a_link_inside_the_target(sandbox: LocalSandbox, tmp_path: Path) -> None:
+    sh(sandbox, f"mkdir there; ln -s {tmp_path} there/folder; ln -s {tmp_path}/new there/file")
+    for name in ("folder/x", "file"):
+        with pytest.raises(InfrastructureError, match="cannot put files"):
+            sandbox.put(pack({name: b"1"}), "there")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_kills_what_runs(sandbox: LocalSandbox) -> None:
+    pid = int(sh(sandbox, "setsid sleep 300 >/dev/null 2>&1 & echo $!"))
+    sandbox.close()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_command_in_a_workdir_that_is_gone_is_the_commands_failure(sandbox: LocalSandbox) -> None:
+    sh(sandbox, 'rmdir "$PWD"')
+    assert sandbox.exec(["true"], timeout_sec=5).exit_code == 126
+
+
+def test_the_kernels_peak_is_unknown_and_says_why(sandbox: LocalSandbox) -> None:
+    sandbox.start_measuring()
+    usage = sandbox.stop_measuring()
+    assert usage.kernel_peak_memory_mb is None
+    assert "no peak" in usage.reasons["kernel_peak_memory_mb"]
+
+
+def test_a_daemons_memory_counts_when_its_parent_is_gone(sandbox: LocalSandbox) -> None:
+    """It is found by searching, when no sample saw it beside its parent."""
+    hold = "import pathlib, signal; x = bytearray(60_000_000); pathlib.Path('up').touch(); signal.pause()"
+    (Path(sandbox.workdir) / "hold.py").write_text(hold)
+    sandbox.start_measuring()
+    sh(
+        sandbox,
+        "setsid sh -c 'setsid python3 hold.py & exit' >/dev/null 2>&1; until [ -e up ]; do sleep 0.05; done; sleep 1",
+    )
+    usage = sandbox.stop_measuring()
+    assert usage.peak_memory_mb is not None
+    assert usage.peak_memory_mb > 55
+    assert len(sandbox.kill_all()) == 1
