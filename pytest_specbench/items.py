@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_specbench.core.errors import ScenarioError
+from pytest_specbench.core.errors import ScenarioError, SpecbenchError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import Status
 from pytest_specbench.reporting.failure import failure_text
@@ -65,6 +65,9 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Run the scenario and fail on a regression."""
         state = self.parent.state
+        if state.locking:
+            state.lock(self.path)
+            return
         self.benchmark_run = run = state.run(self.path)
         if run.status is Status.REGRESSION:
             raise ScenarioRegressionError(failure_text(run, state.settings.run_folder))
@@ -73,7 +76,7 @@ class ScenarioItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report of the benchmark run; a traceback only for defects of ours."""
-        if isinstance(excinfo.value, (ScenarioRegressionError, ScenarioBlockedError)):
+        if isinstance(excinfo.value, (ScenarioRegressionError, ScenarioBlockedError, SpecbenchError)):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

@@ -121,6 +121,8 @@ class SpecbenchHooks:
         if self.state is not None:
             self.state.finish(session)
         yield
+        if self.state is not None:
+            self.state.print_report()
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the table, or the report as JSON on stdout."""

@@ -20,12 +20,13 @@ from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import EXIT_BLOCKED, Status
-from pytest_specbench.gate import run_benchmark
+from pytest_specbench.gate import lock_scenario, run_benchmark
 from pytest_specbench.options import read_settings
 from pytest_specbench.reporting.live import ProgressThread, progress_on
 from pytest_specbench.reporting.progress import Heartbeat, ProgressView
 from pytest_specbench.reporting.report import Report, RunInfo, make_report, report_json
 from pytest_specbench.reporting.table import render_table
+from pytest_specbench.reporting.text import printable_lines
 from pytest_specbench.reporting.write import write_report
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
 from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
@@ -130,7 +131,7 @@ class ScenarioSession:
             self.config.hook.pytest_deselected(items=out)
 
     def _in_dataset(self, loaded: LoadedScenario) -> bool:
-        """Whether the dataset that was asked for holds the scenario; one that does not resolve blocks each item later."""
+        """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
         if self.settings.dataset is None:
             return True
         if loaded.folder not in self._datasets:
@@ -151,6 +152,16 @@ class ScenarioSession:
         loaded = load_scenario(path)
         with Heartbeat(self._progress_folder, loaded.scenario.scenario_id) as heartbeat:
             return run_benchmark(loaded, self.settings, heartbeat.update)
+
+    @property
+    def locking(self) -> bool:
+        """The session deals with lock files, and runs nothing."""
+        return self.settings.lock or self.settings.lock_check
+
+    def lock(self, path: Path) -> None:
+        """Write or check the lock entry of the scenario in the file."""
+        self.sandbox_choice()
+        lock_scenario(load_scenario(path), self.settings)
 
     def quiet(self) -> AbstractContextManager[None]:
         """Nothing of the progress is to be seen in here, so that pytest can print."""
@@ -214,7 +225,9 @@ class ScenarioSession:
     def finish(self, session: pytest.Session) -> None:
         """Write the report, and make the exit status tell blocked from regression. Never masks pytest's own trouble."""
         self.close()
-        if self.worker or not (self._started or self._runs):
+        if self.locking and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = EXIT_BLOCKED
+        if self.worker or self.locking or not (self._started or self._runs):
             return
         info = RunInfo.of(
             self.settings,
@@ -238,14 +251,27 @@ class ScenarioSession:
             self._unwritten = f"specbench: the report could not be written: {error}"
             session.exitstatus = session.exitstatus or EXIT_BLOCKED
 
+    def print_report(self) -> None:
+        """What stands outside of pytest's own output: blocked scenarios on stderr, and on stdout the report as JSON."""
+        if self._report is None:
+            return
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            for run in self._runs.values():
+                if run.status is Status.BLOCKED or run.exit_code == EXIT_BLOCKED:
+                    lines = [f"specbench: {run.scenario_id}: {run.status}: {run.cause}", run.notes, *run.comparison.diff]
+                    sys.stderr.write("\n".join(printable_lines("\n".join(lines))) + "\n")
+            if self.settings.format == "json":
+                sys.stdout.write(json.dumps(report_json(self._report), indent=2) + "\n")
+                sys.stdout.flush()
+
     def print_summary(self, terminal: Any) -> None:
-        """The table at the end, or the report as JSON on stdout."""
+        """The table at the end."""
         if self._report is None:
             return
         if self._unwritten:
             terminal.write_line(self._unwritten, red=True)
         if self.settings.format == "json":
-            print(json.dumps(report_json(self._report), indent=2), file=sys.__stdout__)  # noqa: T201 - asked for
             return
         writer = terminal._tw  # noqa: SLF001 - its width has no public name
         terminal.ensure_newline()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from scenario_files import Project
+
+if TYPE_CHECKING:
+    from scenario_files import Project
 
 
 @pytest.fixture(scope="session")
@@ -46,19 +48,20 @@ def runner_image(engine: Any) -> str:
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with scenarios, run without xdist."""
-    _plain_environment(monkeypatch)
-    return Project(pytester)
+    return _project(pytester, monkeypatch, workers=0)
 
 
 @pytest.fixture(params=[0, 2], ids=["no xdist", "n2"])
 def either(request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with scenarios, run without xdist and with two workers."""
-    _plain_environment(monkeypatch)
-    return Project(pytester, workers=request.param)
+    return _project(pytester, monkeypatch, workers=request.param)
 
 
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, workers: int) -> Project:
     """No setting of whoever runs the tests reaches the project under test."""
+    from scenario_files import Project
+
     for name in list(os.environ):
         if name.startswith(("SPEC_BENCH_", "PYTEST_XDIST")) or name in {"PYTEST_ADDOPTS", "CI"}:
             monkeypatch.delenv(name)
+    return Project(pytester, workers=workers)

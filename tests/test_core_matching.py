@@ -8,7 +8,8 @@ import pytest
 from core_samples import NOW, baseline, fingerprint
 
 from pytest_specbench.core.baselines import PORTABLE
-from pytest_specbench.core.fingerprint import Fact, fingerprint as make_fingerprint, locked_part
+from pytest_specbench.core.fingerprint import Fact, locked_part
+from pytest_specbench.core.fingerprint import fingerprint as make_fingerprint
 from pytest_specbench.core.matching import Policy, drift, match
 from pytest_specbench.core.status import Cause
 

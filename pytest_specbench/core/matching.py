@@ -48,7 +48,7 @@ def drift(locked: Mapping[str, Scalar], observed: Fingerprint) -> tuple[Differen
 def match(
     observed: Fingerprint, active: Sequence[BaselineRecord], *, ever_active: bool, policy: Policy, today: date
 ) -> Match:
-    """Rules 2 to 4: the baseline of this instrument and host, or why there is none to compare with.
+    """Rules 2 to 4: the baseline of this instrument and host, or why there is none.
 
     `active` are the active baselines of the scenario, `ever_active` tells whether it has ever had one.
     """

@@ -10,7 +10,7 @@ from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.records import BenchmarkRun, CheckResult, Scalar, TrialRecord
 from pytest_specbench.core.status import Cause, Outcome, Status
 from pytest_specbench.reporting.text import cell_width, pad, printable, printable_lines
-from pytest_specbench.reporting.values import UNKNOWN, Value, show_cause, show_delta, show_value
+from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
 
 TAIL_LINES = 20
 """How much of the end of post-test.txt is shown."""

@@ -35,11 +35,11 @@ def choose_sandbox(requested: str, image: str = RUNNER_IMAGE) -> Choice:
     """
     if requested != "auto":
         return Choice(requested, "asked for")
-    backend: SandboxBackend = SANDBOXES.load("docker")()
-    availability = backend.availability()
-    if not availability.usable:
-        return Choice("local", _line(availability.reason))
     try:
+        backend: SandboxBackend = SANDBOXES.load("docker")()
+        availability = backend.availability()
+        if not availability.usable:
+            return Choice("local", _line(availability.reason))
         how = _ensure(backend, image)
     except SpecbenchError as error:
         return Choice("local", _line(error.message))
