@@ -81,8 +81,6 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _run(arguments: argparse.Namespace) -> int:
     """Drive pytest with the same options; its exit code is ours."""
-    import pytest
-
     from pytest_specbench.options import OPTIONS
 
     # `run a.scenario.yaml -- -n 2`: argparse leaves what follows the bare `--` among the positionals.
@@ -95,17 +93,23 @@ def _run(arguments: argparse.Namespace) -> int:
             given.append(option.option)
         elif value:
             given.append(f"{option.option}={value}")
-    return int(pytest.main([*(paths or ["benchmarks"]), *given, *rest]))
+    return _pytest([*(paths or ["benchmarks"]), *given, *rest])
 
 
 def _lock(arguments: argparse.Namespace) -> int:
     """Drive pytest with the options that deal with the lock file; its exit code is ours."""
-    import pytest
-
     given = ["--specbench-lock-check" if arguments.check else "--specbench-lock"]
     if arguments.sandbox:
         given.append(f"--specbench-sandbox={arguments.sandbox}")
-    return int(pytest.main([*(arguments.paths or ["benchmarks"]), *given]))
+    return _pytest([*(arguments.paths or ["benchmarks"]), *given])
+
+
+def _pytest(arguments: list[str]) -> int:
+    import pytest
+
+    # The plugin is imported already, by this very command: pytest cannot rewrite its asserts, and it has none.
+    quiet = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
+    return int(pytest.main([*arguments, "-W", quiet]))
 
 
 def _validate(arguments: argparse.Namespace) -> int:
@@ -139,7 +143,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
     for path in write_scaffold(arguments.folder):
         print(f"wrote {path}")
-    print("next: pytest benchmarks/ --specbench-sandbox=auto")
+    print("next: commit them, then pytest benchmarks/ --specbench-sandbox=auto --specbench-approval-mode=full-access")
     return 0
 
 

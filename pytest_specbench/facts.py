@@ -69,8 +69,11 @@ def facts_of(
         "agent": agent.name,
     }
     yield from (Fact("instrument", name, value) for name, value in instrument.items())
-    if image is not None:
-        yield Fact("runner_image", "runner_image", image.recipe if runner.pin == "recipe" else image.digest)
+    if image is not None and runner.pin == "recipe":
+        # The same recipe makes another image on another platform, which is the host's doing.
+        yield Fact("runner_image", "runner_image", image.recipe)
+    elif image is not None:
+        yield Fact("runner_image", "runner_image", image.digest)
         yield Fact("runner_image", "platform", image.platform)
     yield Fact("agent", "agent_version", agent.version)
     yield from (Fact("agent", f"agent.{name}", value) for name, value in sorted(agent.configuration.items()))

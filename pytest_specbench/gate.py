@@ -32,7 +32,7 @@ from pytest_specbench.recording.folder import TrialFolder
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.baselines import read_baselines
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
-from pytest_specbench.trial import Progress, TrialPlan, run_trial
+from pytest_specbench.trial import Progress, run_trial
 
 type Watch = Callable[[str, int, int, int | None], None]
 """Progress: phase, number of the trial, number of trials, steps so far (None where no agent acts)."""
@@ -40,7 +40,7 @@ type Watch = Callable[[str, int, int, int | None], None]
 
 def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> BenchmarkRun:
     """Run one scenario and judge it. Never raises for anything that has a status: it returns a blocked run instead."""
-    begun = Begun(datetime.now(UTC))
+    begun = Begun(datetime.now(UTC), attempt_name(settings.run_folder, loaded.scenario.scenario_id))
     try:
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
         begun.observed = prepared.observed
@@ -48,7 +48,7 @@ def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> B
         if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
             verdict = blocked(match.cause, match.notes)
         else:
-            run_trials(prepared, settings, watch, begun.trials)
+            run_trials(prepared, settings.run_folder / begun.name, watch, begun.trials)
             verdict = judge_against(match, loaded, begun)
     except BlockedError as error:
         verdict = blocked(error.cause, str(error))
@@ -70,9 +70,22 @@ class Begun:
     """What is known of a benchmark run while it goes on, so that a run that is cut short is recorded with all of it."""
 
     started: datetime
+    name: str
+    """Folder of the attempt, relative to the run folder."""
     observed: Observed | None = None
     trials: list[TrialRecord] = field(default_factory=list)
     comparison: Comparison = field(default_factory=Comparison)
+
+
+def attempt_name(run_folder: Path, scenario_id: str) -> str:
+    """Where an attempt at the scenario goes: its folder, or one inside of it when the same invocation runs it again (as
+    plugins that rerun failures do). Nothing is ever written over.
+    """
+    name, again = scenario_id, 0
+    while (run_folder / name / "run.json").exists():
+        again += 1
+        name = f"{scenario_id}/rerun-{again:02d}"
+    return name
 
 
 def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> Match:
@@ -143,26 +156,21 @@ def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
     update_lock(loaded.folder, settings.sandbox, scenario_id, facts)
 
 
-def run_trials(prepared: Prepared, settings: Settings, watch: Watch, into: list[TrialRecord]) -> None:
+def run_trials(prepared: Prepared, folder: Path, watch: Watch, into: list[TrialRecord]) -> None:
     """Run every trial, adding each record as it comes. Among several trials, one that failed for a passing fault of the
     infrastructure is repeated once; the failed attempt is kept, marked, and not counted.
     """
     wanted, may_repeat = prepared.trials, prepared.trials > 1
     for number in range(1, wanted + 1):
         plan = replace(prepared.plan, progress=_numbered(watch, number, wanted))
-        trial = _attempt(plan, settings, number, again=False)
+        trial = run_trial(plan, number, TrialFolder(folder, number))
         if may_repeat and trial.outcome is Outcome.INFRASTRUCTURE and trial.cause in REPEATABLE:
             may_repeat = False
             into.append(trial.model_copy(update={"repeated": True}))
-            trial = _attempt(plan, settings, number, again=True)
+            trial = run_trial(plan, number, TrialFolder(folder, number, again=True))
         into.append(trial)
         if trial.outcome is Outcome.INFRASTRUCTURE:
             return  # whatever the rest would give, the run is blocked
-
-
-def _attempt(plan: TrialPlan, settings: Settings, number: int, *, again: bool) -> TrialRecord:
-    folder = TrialFolder(settings.run_folder, plan.loaded.scenario.scenario_id, number, again=again)
-    return run_trial(plan, number, folder)
 
 
 def _numbered(watch: Watch, trial: int, trials: int) -> Progress:
@@ -184,8 +192,9 @@ def summaries(trials: Sequence[TrialRecord]) -> dict[str, MetricSummary]:
 
 def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Verdict) -> BenchmarkRun:
     """The record of the benchmark run, with the hashes of what its trials left."""
-    scenario, observed, trials = loaded.scenario, begun.observed, begun.trials
-    folder = settings.run_folder / scenario.scenario_id
+    scenario, observed = loaded.scenario, begun.observed
+    trials = begun.trials
+    folder = settings.run_folder / begun.name
     image = None if observed is None else observed.image
     return BenchmarkRun(
         run_id=UUID(settings.run_id),
@@ -204,10 +213,20 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
         trials=tuple(trials),
         fingerprint=None if observed is None else observed.fingerprint,
         comparison=begun.comparison,
-        artifacts_path=scenario.scenario_id,
+        artifacts_path=begun.name,
         artifacts=decisive_artifacts(trials, settings.run_folder),
         artifact_hashes=hash_tree(folder) if folder.is_dir() else {},
     )
+
+
+def no_verdict(loaded: LoadedScenario, settings: Settings, why: str) -> BenchmarkRun:
+    """The record of a scenario that started and gave no verdict: blocked, with what is known."""
+    begun = Begun(datetime.now(UTC), attempt_name(settings.run_folder, loaded.scenario.scenario_id))
+    run = record(loaded, settings, begun, blocked(Cause.NO_VERDICT, why))
+    folder = settings.run_folder / begun.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "run.json", run)
+    return run
 
 
 def decisive_artifacts(trials: Sequence[TrialRecord], run_folder: Path) -> ArtifactPaths:

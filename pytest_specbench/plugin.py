@@ -124,6 +124,30 @@ class SpecbenchHooks:
         if self.state is not None:
             self.state.print_report()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
+        """Let pytest-json-report carry our report in its file."""
+        if self.state is not None:
+            self.state.add_to(json_report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_runtest_metadata(self, item: pytest.Item) -> dict[str, Any]:
+        """Let pytest-json-report carry the benchmark run with its item."""
+        run = getattr(item, "benchmark_run", None)
+        return {} if run is None else {"specbench": run.model_dump(mode="json")}
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item) -> bool | None:
+        """Keep pytest-timeout off our items: its timer would kill the process, and the sandbox would stay behind. The
+        phases of a trial have deadlines of their own.
+        """
+        return True if hasattr(item, "benchmark_run") else None
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool | None:
+        """The other half of `pytest_timeout_set_timer`."""
+        return True if hasattr(item, "benchmark_run") else None
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the table, or the report as JSON on stdout."""
         if self.state is not None:

@@ -115,6 +115,7 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         secrets=_secrets(loaded),
         redactor=Redactor.from_environment(scenario.secrets, os.environ),
         invocation=_invocation(loaded, settings, observed),
+        run_folder=settings.run_folder,
         progress=progress,
     )
     return Prepared(plan=plan, observed=observed, trials=settings.trials or scenario.trials)

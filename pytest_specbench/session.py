@@ -20,7 +20,7 @@ from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import EXIT_BLOCKED, Status
-from pytest_specbench.gate import lock_scenario, run_benchmark
+from pytest_specbench.gate import lock_scenario, no_verdict, run_benchmark
 from pytest_specbench.options import read_settings
 from pytest_specbench.reporting.live import ProgressThread, progress_on
 from pytest_specbench.reporting.progress import Heartbeat, ProgressView
@@ -59,6 +59,8 @@ class ScenarioSession:
         self._runs: dict[str, BenchmarkRun] = {}
         self._report: Report | None = None
         self._collection_problems: list[str] = []
+        self._died: dict[str, str] = {}
+        self._unknown: list[str] = []
         self._failed = 0
         self._unwritten = ""
         self._view = ProgressView(self._progress_folder)
@@ -188,11 +190,21 @@ class ScenarioSession:
         if run is None or report.when != "call":
             return
         report.specbench = run.model_dump_json()  # type: ignore[attr-defined]
-        for name in ("scenario_id", "status", "cause", "exit_code", "dataset_version", "artifacts_path"):
-            report.user_properties.append((f"specbench_{name}", str(getattr(run, name))))
+        if run.status is Status.BLOCKED:
+            # Every reader of pytest's results (JUnit, json-report, the summary) calls a failure of another phase than
+            # `call` an error. That is what blocked means: nothing is known about the agent.
+            report.when = "setup"
+        properties: list[tuple[str, Any]] = [
+            (f"specbench_{name}", str(getattr(run, name)))
+            for name in ("scenario_id", "status", "cause", "exit_code", "dataset_version", "artifacts_path")
+        ]
         for name in run.metrics_tracked:
             value = run.metrics[name].value if name in run.metrics else None
-            report.user_properties.append((f"specbench_{name}", "unknown" if value is None else value))
+            properties.append((f"specbench_{name}", "unknown" if value is None else value))
+        report.user_properties += properties
+        # JUnit takes them from the report of the teardown, which is made from the item's.
+        ours = [pair for pair in item.user_properties if not pair[0].startswith("specbench_")]
+        item.user_properties[:] = [*ours, *properties]
 
     # -- verdicts, in the controller -----------------------------------------------------------------------------------
 
@@ -206,19 +218,41 @@ class ScenarioSession:
         self._failed += report.failed and report.nodeid in self._started
         text = getattr(report, "specbench", None)
         if text is not None:
-            run = BenchmarkRun.model_validate_json(text)
+            run, before = BenchmarkRun.model_validate_json(text), self._runs.get(report.nodeid)
+            if before is not None:
+                notes = f"{run.notes}\nattempt before this one: {before.status}, {before.cause}".lstrip()
+                flaky = before.flaky or (before.status, before.cause) != (run.status, run.cause)
+                run = run.model_copy(update={"flaky": flaky, "notes": notes})
             self._runs[report.nodeid] = run
             self._view.forget(run.scenario_id)
+        elif report.failed and report.nodeid in self._started and report.nodeid not in self._runs:
+            self._died[report.nodeid] = report.longreprtext
+
+    def _complete(self) -> None:
+        """Give every scenario that started and gave no verdict a blocked one, with the reason as far as it is known."""
+        for nodeid in self._started:
+            if nodeid not in self._runs:
+                path = self.config.rootpath / nodeid.partition("::")[0]
+                why = self._died.get(nodeid, "the run ended before it gave a verdict")
+                try:
+                    self._runs[nodeid] = no_verdict(load_scenario(path), self.settings, why)
+                except (SpecbenchError, OSError):
+                    self._unknown.append(nodeid)  # its file is gone: the report lists it by its node id
 
     def collected(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected."""
         if report.failed:
             self._collection_problems.append(f"{report.nodeid}: {report.longreprtext}")
 
+    def add_to(self, json_report: dict[str, Any]) -> None:
+        """Put our report into another tool's."""
+        if self._report is not None:
+            json_report["specbench"] = report_json(self._report)
+
     def test_status(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """Category, letter and word of the report of a scenario; None for every other report."""
         text = getattr(report, "specbench", None)
-        if text is None:
+        if text is None or str(report.outcome) == "rerun":  # pytest-rerunfailures has a word of its own
             return None
         return WORDS[BenchmarkRun.model_validate_json(text).status]
 
@@ -229,11 +263,12 @@ class ScenarioSession:
             session.exitstatus = EXIT_BLOCKED
         if self.worker or self.locking or not (self._started or self._runs):
             return
+        self._complete()
         info = RunInfo.of(
             self.settings,
             run_id=UUID(self.settings.run_id),
             generated_at=datetime.now(UTC),
-            missing=tuple(nodeid for nodeid in self._started if nodeid not in self._runs),
+            missing=tuple(self._unknown),
             interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED and not session.shouldfail,
         )
         info = replace(
@@ -259,7 +294,11 @@ class ScenarioSession:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             for run in self._runs.values():
                 if run.status is Status.BLOCKED or run.exit_code == EXIT_BLOCKED:
-                    lines = [f"specbench: {run.scenario_id}: {run.status}: {run.cause}", run.notes, *run.comparison.diff]
+                    lines = [
+                        f"specbench: {run.scenario_id}: {run.status}: {run.cause}",
+                        run.notes,
+                        *run.comparison.diff,
+                    ]
                     sys.stderr.write("\n".join(printable_lines("\n".join(lines))) + "\n")
             if self.settings.format == "json":
                 sys.stdout.write(json.dumps(report_json(self._report), indent=2) + "\n")

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pytest_specbench.agents.base import Agent, AgentTask, Interruptible
 from pytest_specbench.agents.shell import CommandPolicy, PolicedShell
@@ -49,6 +50,7 @@ class TrialPlan:
     """Host variables that the agent phase gets."""
     redactor: Redactor
     invocation: Invocation
+    run_folder: Path
     progress: Progress
 
 
@@ -88,7 +90,7 @@ def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
         killed=tuple(plan.redactor.text(line) for line in seen.killed),
         agent=plan.agent,
         sandbox=seen.sandbox,
-        artifacts_path=f"{plan.invocation.scenario_id}/{folder.path.name}",
+        artifacts_path=folder.path.relative_to(plan.run_folder).as_posix(),
         notes=tuple(seen.notes),
     )
     folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))

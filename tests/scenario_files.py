@@ -162,7 +162,9 @@ class Project:
         """Run the command line."""
         import sys
 
-        command = [sys.executable, "-m", "pytest_specbench"] if module else [Path(sys.executable).with_name("specbench")]
+        command = (
+            [sys.executable, "-m", "pytest_specbench"] if module else [Path(sys.executable).with_name("specbench")]
+        )
         return self._ran(self.pytester.run(*command, *arguments))
 
     def _ran(self, result: pytest.RunResult) -> Ran:

@@ -169,7 +169,11 @@ BLOCKED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "a live model where nothing is isolated": (
         "not_isolated",
-        {"agent": {"name": "spec-kit-orchestrator"}, "model": {"name": "openai/some-model"}, "command_path": "/specify"},
+        {
+            "agent": {"name": "spec-kit-orchestrator"},
+            "model": {"name": "openai/some-model"},
+            "command_path": "/specify",
+        },
         "--specbench-sandbox=docker",
     ),
     "a cassette that is not there": (

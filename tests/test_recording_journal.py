@@ -39,7 +39,7 @@ def asciinema_cat(path: Path) -> str:
 
 
 def test_every_entry_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
-    folder = TrialFolder(tmp_path, "s", 1)
+    folder = TrialFolder(tmp_path / "s", 1)
     with TrialJournal(folder, redactor=SECRETS) as journal:
         protocol: Journal = journal
         step = protocol.message(
@@ -60,7 +60,7 @@ def test_every_entry_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
 
 
 def test_after_the_end_of_its_phase_nothing_an_agent_does_has_an_effect(tmp_path: Path) -> None:
-    folder = TrialFolder(tmp_path, "s", 1)
+    folder = TrialFolder(tmp_path / "s", 1)
     with TrialJournal(folder, redactor=SECRETS) as journal:
         journal.message("user", "hello")
         journal.close(Cause.STEP_LIMIT)
@@ -86,7 +86,7 @@ def test_after_the_end_of_its_phase_nothing_an_agent_does_has_an_effect(tmp_path
 
 
 def test_secrets_reach_neither_log_nor_recording_nor_trajectory(tmp_path: Path) -> None:
-    folder = TrialFolder(tmp_path, "s", 1)
+    folder = TrialFolder(tmp_path / "s", 1)
     with TrialJournal(folder, redactor=SECRETS, title="secret-value") as journal:
         step = journal.message(
             "agent",
@@ -108,7 +108,7 @@ def test_secrets_reach_neither_log_nor_recording_nor_trajectory(tmp_path: Path) 
 
 
 def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
-    folder = TrialFolder(tmp_path, "s", 1)
+    folder = TrialFolder(tmp_path / "s", 1)
     seen: list[int] = []
     with TrialJournal(folder, redactor=SECRETS, on_progress=seen.append) as journal:
 
@@ -130,7 +130,7 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
 
 
 def test_misuse_is_an_error_of_the_agent_that_says_so(tmp_path: Path) -> None:
-    with TrialJournal(TrialFolder(tmp_path, "s", 1), redactor=SECRETS) as journal:
+    with TrialJournal(TrialFolder(tmp_path / "s", 1), redactor=SECRETS) as journal:
         with pytest.raises(ValueError, match="one of system, user, agent"):
             journal.message("tool", "x")
         with pytest.raises(ValueError, match="no step 1"):
@@ -141,7 +141,7 @@ def test_misuse_is_an_error_of_the_agent_that_says_so(tmp_path: Path) -> None:
 
 
 def test_the_recording_plays_in_asciinema(tmp_path: Path) -> None:
-    folder = TrialFolder(tmp_path, "s", 1)
+    folder = TrialFolder(tmp_path / "s", 1)
     with TrialJournal(folder, redactor=SECRETS, terminal_size=(100, 30), title="a title") as journal:
         journal.command("printf 'a\\nb'\ncat x")
         journal.output("é\nwithout end".encode())

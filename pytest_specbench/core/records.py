@@ -213,6 +213,8 @@ class BenchmarkRun(Record):
     """For whoever triages: the reason in a sentence or more, with the next command."""
     exit_code: int
     """What this scenario alone would make the command exit with: 0, 1 or 2."""
+    flaky: bool = False
+    """An earlier attempt of the same invocation ended otherwise; this is the last one."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     """Every metric over the counted trials."""
     metrics_tracked: tuple[str, ...] = ()

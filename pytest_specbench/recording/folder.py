@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.recording.files import write_bytes, write_json
@@ -17,34 +15,17 @@ POST_TEST_LIMIT = 256_000_000
 """Bytes of the verifier's output that are kept; what is more is counted, and the count is written at the end."""
 
 
-def run_folder_name(started: datetime, run_id: UUID) -> str:
-    """Name of a run's folder, for example `20261122T101530Z-1f3c9a2e`. Raises ValueError for a time without a zone."""
-    if started.tzinfo is None:
-        raise ValueError(f"{started} has no time zone")
-    return f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{run_id.hex[:8]}"
-
-
-def make_run_folder(root: Path, started: datetime, run_id: UUID) -> Path:
-    """Make `root/runs/<name>` and return it. Raises FileExistsError: a run never writes into another one's folder."""
-    folder = root / "runs" / run_folder_name(started, run_id)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir()
-    return folder
-
-
 class TrialFolder:
-    """The folder `<run>/<scenario>/trial-01` of one trial; a repeated attempt gets one of its own (`trial-01-again`).
+    """The folder `trial-01` of one trial below a scenario's; a repeated attempt gets its own (`trial-01-again`).
 
     The folder is made at once and must not have been there (FileExistsError); the folders inside are made when they
-    are first asked for. `scenario_id` must be a plain name (ValueError).
+    are first asked for.
     """
 
-    def __init__(self, run_folder: Path, scenario_id: str, index: int, *, again: bool = False) -> None:
-        if Path(scenario_id).name != scenario_id or scenario_id in ("", ".", ".."):
-            raise ValueError(f"{scenario_id!r} is no plain name")
+    def __init__(self, scenario_folder: Path, index: int, *, again: bool = False) -> None:
         if index < 1:
             raise ValueError(f"trials are numbered from 1, not {index}")
-        self.path = run_folder / scenario_id / f"trial-{index:02d}{'-again' if again else ''}"
+        self.path = scenario_folder / f"trial-{index:02d}{'-again' if again else ''}"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir()
 

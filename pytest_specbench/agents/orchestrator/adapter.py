@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -57,7 +58,9 @@ class OrchestratorAgent:
             self._price_table = price_table_name(task.model_defaults.prices if task.model_defaults else None)
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or the import fetches prices from the network
         try:
-            from pytest_specbench.agents.orchestrator.agent import SpecKitOrchestrator
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of other packages' imports, which are no business of our users
+                from pytest_specbench.agents.orchestrator.agent import SpecKitOrchestrator
         except ImportError as error:
             raise BlockedError(
                 f"terminal-bench cannot be imported: {error}",
