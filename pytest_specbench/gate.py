@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from pytest_specbench.core.records import (
     ArtifactPaths,
     BenchmarkRun,
     Comparison,
-    LockState,
+    Fingerprint,
     MetricComparison,
     TrialRecord,
 )
@@ -29,10 +30,11 @@ from pytest_specbench.core.verdict import Verdict, blocked, judge
 from pytest_specbench.preparation import Observed, Prepared, observe, prepare
 from pytest_specbench.recording.files import hash_tree, write_bytes, write_json
 from pytest_specbench.recording.folder import TrialFolder
+from pytest_specbench.sandboxes.base import Sandbox
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.baselines import read_baselines
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
-from pytest_specbench.trial import Progress, run_trial
+from pytest_specbench.trial import Progress, run_trial, set_up
 
 type Watch = Callable[[str, int, int, int | None], None]
 """Progress: phase, number of the trial, number of trials, steps so far (None where no agent acts)."""
@@ -95,20 +97,8 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> M
     """
     assert begun.observed is not None  # noqa: S101 - for the type checker: the caller has just set it
     found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
-    lock = read_lock(loaded.folder)
-    entry = lock.entry(settings.sandbox, scenario_id)
-    state: LockState = "none" if not lock.found else "no entry" if entry is None else "equal"
-    begun.comparison = Comparison(lock=state)
-    drifted = () if entry is None else drift(entry, found)
-    if drifted:
-        diff = tuple(diff_lines(drifted, expected=LOCK_NAME, observed="this run"))
-        begun.comparison = Comparison(lock="drift", diff=diff)
-        raise BlockedError(
-            f"{', '.join(item.name for item in drifted)} differ from what {LOCK_NAME} pins",
-            cause=Cause.PARITY,
-            where=f"{lock.path}: sandboxes.{settings.sandbox}.{scenario_id}",
-            hint="bring the environment back; or, if the change is meant, `specbench lock`, review and commit",
-        )
+    begun.comparison = check_lock(loaded, settings, found)
+    _refuse_drift(begun.comparison, loaded)
     baselines = read_baselines(settings.baselines, scenario_id)
     policy = Policy(
         require_baseline=cast("RequireBaseline", settings.require_baseline),
@@ -119,6 +109,42 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> M
     )
     begun.comparison = begun.comparison.model_copy(update={"diff": match.diff})
     return match
+
+
+def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -> Comparison:
+    """Hold what was observed against the lock beside the scenario. Raises BlockedError when the lock is broken."""
+    lock = read_lock(loaded.folder)
+    entry = lock.entry(settings.sandbox, loaded.scenario.scenario_id)
+    if entry is None:
+        return Comparison(lock="no entry" if lock.found else "none")
+    drifted = drift(entry, found)
+    diff = tuple(diff_lines(drifted, expected=LOCK_NAME, observed="observed now")) if drifted else ()
+    return Comparison(lock="drift" if drifted else "equal", diff=diff)
+
+
+def _refuse_drift(checked: Comparison, loaded: LoadedScenario) -> None:
+    if checked.lock == "drift":
+        raise BlockedError(
+            f"what is observed differs from what {LOCK_NAME} pins:\n" + "\n".join(checked.diff),
+            cause=Cause.PARITY,
+            where=str(loaded.folder / LOCK_NAME),
+            hint="bring the environment back; or, if the change is meant, `specbench lock`, review and commit",
+        )
+
+
+@contextmanager
+def open_sandbox(loaded: LoadedScenario, settings: Settings) -> Iterator[Sandbox]:
+    """The scenario's sandbox with its fixtures in place, when what is observed is what the lock pins.
+
+    Raises BlockedError with the diff otherwise, and whatever preparing raises.
+    """
+    prepared = prepare(loaded, settings, lambda _phase, _steps: None)
+    _refuse_drift(check_lock(loaded, settings, prepared.observed.fingerprint), loaded)
+    sandbox = set_up(prepared.plan, loaded.scenario.deadlines.setup_sec)
+    try:
+        yield sandbox
+    finally:
+        sandbox.close()
 
 
 def judge_against(match: Match, loaded: LoadedScenario, begun: Begun) -> Verdict:
@@ -141,15 +167,12 @@ def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
     observed = observe(loaded, settings)
     scenario_id, facts = loaded.scenario.scenario_id, locked_part(observed.fingerprint)
     if settings.lock_check:
-        lock = read_lock(loaded.folder)
-        entry = lock.entry(settings.sandbox, scenario_id)
-        drifted = drift(entry or {}, observed.fingerprint)
-        if entry is None or drifted:
-            diff = "\n".join(diff_lines(drifted, expected=LOCK_NAME, observed="observed now"))
+        checked = check_lock(loaded, settings, observed.fingerprint)
+        if checked.lock != "equal":
             raise BlockedError(
-                f"{'no entry' if entry is None else 'another entry'} for {scenario_id!r}\n{diff}",
+                f"the lock of {scenario_id!r} in {settings.sandbox!r}: {checked.lock}\n" + "\n".join(checked.diff),
                 cause=Cause.PARITY,
-                where=f"{lock.path}: sandboxes.{settings.sandbox}.{scenario_id}",
+                where=str(loaded.folder / LOCK_NAME),
                 hint="`specbench lock`, review and commit",
             )
         return

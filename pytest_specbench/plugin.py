@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_specbench import options
+from pytest_specbench.fixtures import MARKER, specbench, specbench_sandbox
 
 if TYPE_CHECKING:
     from pytest_specbench.session import ScenarioSession
+
+__all__ = ["SpecbenchHooks", "specbench", "specbench_sandbox"]
 
 SUFFIXES = (".scenario.yaml", ".scenario.yml")
 
@@ -23,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the hooks that need to know the configuration."""
+    config.addinivalue_line(
+        "markers", f"{MARKER}(file): the scenario whose sandbox the fixture specbench_sandbox brings up"
+    )
     config.pluginmanager.register(SpecbenchHooks(config), "specbench-hooks")
 
 

@@ -287,8 +287,8 @@ def _task(loaded: LoadedScenario, settings: Settings, model: str | None) -> Agen
 
 
 def _model_defaults(loaded: LoadedScenario, settings: Settings) -> ModelDefaults | None:
-    """The scenario's, for its own model. Another one gets its patience only: not the endpoint, which would then see that
-    model's key, and not the prices and parameters, which are the scenario's model's.
+    """The scenario's, for its own model. Another one gets its patience only: not the endpoint, which would then see
+    that model's key, and not the prices and parameters, which are the scenario's model's.
     """
     own = loaded.scenario.model
     if own is None or settings.model is None or settings.model == own.name:

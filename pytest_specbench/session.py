@@ -148,10 +148,14 @@ class ScenarioSession:
 
     # -- running -------------------------------------------------------------------------------------------------------
 
+    def loaded(self, path: Path) -> tuple[LoadedScenario, Settings]:
+        """The scenario in the file, and the settings with the sandbox chosen."""
+        self.sandbox_choice()
+        return load_scenario(path, known_checks=self.known_checks), self.settings
+
     def run(self, path: Path) -> BenchmarkRun:
         """Run the scenario in the file through the gate."""
-        self.sandbox_choice()
-        loaded = load_scenario(path)
+        loaded, _ = self.loaded(path)
         with Heartbeat(self._progress_folder, loaded.scenario.scenario_id) as heartbeat:
             return run_benchmark(loaded, self.settings, heartbeat.update)
 
@@ -162,8 +166,7 @@ class ScenarioSession:
 
     def lock(self, path: Path) -> None:
         """Write or check the lock entry of the scenario in the file."""
-        self.sandbox_choice()
-        lock_scenario(load_scenario(path), self.settings)
+        lock_scenario(*self.loaded(path))
 
     def quiet(self) -> AbstractContextManager[None]:
         """Nothing of the progress is to be seen in here, so that pytest can print."""

@@ -122,7 +122,7 @@ def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: S
     agent.prepare(plan.task)
     plan.progress("set-up", None)
     with _timed(seen, "setup"):
-        sandbox = _set_up(plan, deadlines.setup_sec)
+        sandbox = set_up(plan, deadlines.setup_sec)
     try:
         seen.sandbox = sandbox.record()
         _agent_phase(plan, agent, sandbox, journal, seen)
@@ -135,7 +135,7 @@ def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: S
             _tear_down(sandbox, deadlines.teardown_sec, seen)
 
 
-def _set_up(plan: TrialPlan, seconds: float) -> Sandbox:
+def set_up(plan: TrialPlan, seconds: float) -> Sandbox:
     """A running sandbox with every fixture in place."""
     made: list[Sandbox] = []
 

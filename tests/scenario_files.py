@@ -25,6 +25,9 @@ import pytest_specbench.session  # noqa: F401 - as above
 INI = {"sandbox": "local", "approval_mode": "full-access", "allow_dirty": "true"}
 """The settings of a project, unless a test says otherwise: no engine, no policing, no repository."""
 
+LEAN = ("-p", "no:hypothesispytest")
+"""Without a plugin that imports itself whole at the end of every session: it would be most of the time."""
+
 
 def scenario(scenario_id: str, **changes: Any) -> dict[str, Any]:
     """A scenario whose command agent makes what is asked for. A change that is None takes the key away."""
@@ -152,11 +155,11 @@ class Project:
         """Run pytest: inside this process, or in a process of its own with the workers asked for."""
         if self.workers:
             return self.process(f"-n{self.workers}", *arguments)
-        return self._ran(self.pytester.runpytest_inprocess(*arguments))
+        return self._ran(self.pytester.runpytest_inprocess(*LEAN, *arguments))
 
     def process(self, *arguments: str) -> Ran:
         """Run pytest in a process of its own, so that what it prints is told apart."""
-        return self._ran(self.pytester.runpytest_subprocess(*arguments))
+        return self._ran(self.pytester.runpytest_subprocess(*LEAN, *arguments))
 
     def specbench(self, *arguments: str, module: bool = True) -> Ran:
         """Run the command line."""

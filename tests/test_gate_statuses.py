@@ -176,11 +176,6 @@ BLOCKED: dict[str, tuple[str, dict[str, Any], str]] = {
         },
         "--specbench-sandbox=docker",
     ),
-    "a cassette that is not there": (
-        "configuration",
-        {"agent": {"name": "spec-kit-orchestrator"}, "model": {"name": "replay:none.yaml"}, "command_path": "/specify"},
-        "there is no cassette 'none.yaml'",
-    ),
 }
 
 
@@ -230,6 +225,14 @@ class TestBlocked:
         ran = project.run("--specbench-sandbox=docker")
 
         assert ran.verdict() == ("blocked", "engine_missing", 2)
+
+    def test_a_cassette_that_is_not_there(self, project: Project) -> None:
+        project.scenario(agent={"name": "spec-kit-orchestrator"}, command_path="/specify")
+
+        ran = project.run("--specbench-model=replay:none.yaml")
+
+        assert ran.verdict() == ("blocked", "configuration", 2)
+        assert "there is no cassette 'none.yaml'" in ran.scenario()["notes"]
 
     def test_the_approval_mode_is_never_raised_by_a_scenario(self, project: Project) -> None:
         project.scenario(agent={"name": "nop"}, approval_mode="trusted")

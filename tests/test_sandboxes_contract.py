@@ -99,9 +99,13 @@ def test_output_comes_while_the_command_runs(shared: Sandbox) -> None:
     assert result.output == b"first\nlast\n"
 
 
+UNTIL_SLEEPING = "until [ \"$(tr '\\0' ' ' </proc/$!/cmdline)\" = 'sleep 300 ' ]; do :; done"
+"""Until the child in the background is `sleep` and no longer the shell that forked it."""
+
+
 def test_a_child_in_the_background_is_not_waited_for(fresh: Sandbox) -> None:
     """Even when it keeps standard output open."""
-    result = sh(fresh, "sleep 300 & until grep -q ^sleep /proc/$!/cmdline; do :; done; echo done", timeout_sec=60)
+    result = sh(fresh, f"sleep 300 & {UNTIL_SLEEPING}; echo done", timeout_sec=60)
     assert (result.exit_code, result.output) == (0, b"done\n")
     assert fresh.kill_all() == ("sleep 300",)
 
@@ -137,8 +141,7 @@ def test_at_the_deadline_a_command_and_all_its_descendants_die(fresh: Sandbox, s
 
 def test_a_deadline_spares_what_an_earlier_command_left(fresh: Sandbox) -> None:
     """A server started by one command outlives another's timeout."""
-    server = "setsid sleep 300 >/dev/null 2>&1 & until grep -q ^sleep /proc/$!/cmdline; do :; done"
-    assert sh(fresh, server).exit_code == 0
+    assert sh(fresh, f"setsid sleep 300 >/dev/null 2>&1 & {UNTIL_SLEEPING}").exit_code == 0
     assert sh(fresh, "sleep 200", timeout_sec=0.5).timed_out
     assert fresh.kill_all() == ("sleep 300",)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pytest_specbench.core.metrics import MetricSummary
+from pytest_specbench.core.metrics import METRICS, MetricSummary
 from pytest_specbench.core.model import Record
-from pytest_specbench.core.records import Fingerprint
+from pytest_specbench.core.records import BenchmarkRun, Fingerprint
+from pytest_specbench.core.status import Status
 
 PORTABLE = "portable"
 """Host class of a baseline that holds host-independent metrics only, and so fits every host."""
@@ -52,7 +54,50 @@ class BaselineRecord(Record):
     recorded_at: datetime
     """When the record was written, UTC."""
 
+    @model_validator(mode="after")
+    def _portable_holds_no_hosts_metric(self) -> BaselineRecord:
+        if self.host_class == PORTABLE and any(METRICS[name].depends_on_host for name in self.metrics):
+            raise ValueError("a portable baseline holds host-independent metrics only")
+        return self
+
     @property
     def host_class(self) -> str:
         """The host class it holds for, or `portable`."""
         return str(self.fingerprint.host.get("class"))
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who approves what for, and when."""
+
+    by: str
+    notes: str
+    at: datetime
+    portable: bool = False
+    """Hold host-independent metrics only, for every host class."""
+    supersedes: str | None = None
+
+
+def propose(run: BenchmarkRun, approval: Approval) -> BaselineRecord:
+    """The record that an approval of `run` would write. Raises ValueError for a run that cannot be a baseline."""
+    if run.status not in (Status.PASS, Status.PROVISIONAL) or run.fingerprint is None:
+        raise ValueError(f"a run that is {run.status} ({run.cause}) cannot become a baseline")
+    host = {"class": PORTABLE} if approval.portable else run.fingerprint.host
+    known = {name: summary for name, summary in run.metrics.items() if summary.value is not None}
+    if approval.portable:
+        known = {name: summary for name, summary in known.items() if not METRICS[name].depends_on_host}
+    return BaselineRecord(
+        baseline_id=f"{run.scenario_id}-{approval.at:%Y-%m-%d}-{run.run_id.hex[:8]}",
+        scenario_id=run.scenario_id,
+        approved_on=approval.at.date(),
+        approved_by=approval.by,
+        runner_image=run.runner_image,
+        dataset_version=run.dataset_version,
+        metrics=known,
+        fingerprint=run.fingerprint.model_copy(update={"host": host}),
+        run_ids=(run.run_id,),
+        artifact_hashes=run.artifact_hashes,
+        notes=approval.notes,
+        supersedes_baseline_id=approval.supersedes,
+        recorded_at=approval.at,
+    )

@@ -22,8 +22,8 @@ def run_bounded[T](
     """Return what `function` returns, or raise what it raises, within `seconds` by a monotonic clock.
 
     Raises DeadlineExceededError otherwise: Python cannot kill a thread, so the caller takes away what it works on
-    (closes the sandbox, the shell, the journal). `on_late` is called with a result that arrives too late, so that nothing
-    that was made is lost. A signal that arrives while waiting (KeyboardInterrupt) leaves the phase behind as well.
+    (closes the sandbox, the shell, the journal). `on_late` is called with a result that arrives too late, so that
+    nothing that was made is lost. A signal that arrives while waiting (KeyboardInterrupt) leaves the phase behind as well.
     """
     lock = threading.Lock()
     results: list[T] = []

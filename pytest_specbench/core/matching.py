@@ -75,8 +75,8 @@ def match(
         )
     return Match(
         cause=Cause.PARITY,
-        notes=f"the baseline {chosen.baseline_id} is for the host class {chosen.host_class!r}, this is {host!r}; approve "
-        "a run on this host, declare the class with specbench_host_class, or compare what does not depend on the host "
+        notes=f"the baseline {chosen.baseline_id} is for the host class {chosen.host_class!r}, this is {host!r}; "
+        "declare the class with specbench_host_class, or compare what does not depend on the host "
         "with --specbench-host-parity=portable",
         diff=tuple(
             diff_lines(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +51,24 @@ def read_baselines(root: Path, scenario_id: str) -> Baselines:
                 f"it supersedes {record.supersedes_baseline_id!r}, of which there is no record",
             )
     return Baselines(folder, records)
+
+
+def write_baseline(root: Path, record: BaselineRecord) -> Path:
+    """Write a record into the folder of its scenario, and return its path. FileExistsError: records are immutable."""
+    folder = root / record.scenario_id
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{record.baseline_id}.json"
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(record.model_dump_json(indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        os.link(temporary, path)  # unlike a rename, it does not replace what is there
+    finally:
+        Path(temporary).unlink()
+    return path
 
 
 def _read(path: Path, scenario_id: str) -> BaselineRecord:
