@@ -51,11 +51,14 @@ def specbench_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     from pytest_specbench.core.errors import SpecbenchError
     from pytest_specbench.gate import open_sandbox
 
+    problem = ""
     try:
         with open_sandbox(*_session(request).loaded(_found(request, marker.args[0]))) as sandbox:
             yield sandbox
     except SpecbenchError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if problem:
+        pytest.fail(problem, pytrace=False)
 
 
 def _found(request: pytest.FixtureRequest, path: str | Path) -> Path:
