@@ -112,9 +112,16 @@ class SpecbenchHooks:
             return (yield)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Remember a scenario file that could not be collected."""
-        if self.state is not None:
-            self.state.collected(report)
+        """Remember a file that could not be collected; a controller hears of those of its workers here."""
+        if self.state is not None or (report.failed and report.nodeid.endswith(SUFFIXES)):
+            self.active().collected(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what an xdist worker could not say itself; one that died said nothing."""
+        output = getattr(node, "workeroutput", None) or {}
+        if "specbench_usage_error" in output:
+            self.active().worker_ended(output)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:

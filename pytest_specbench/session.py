@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -63,6 +64,8 @@ class ScenarioSession:
         self._unknown: list[str] = []
         self._failed = 0
         self._unwritten = ""
+        self._broken = False
+        self._usage_error = ""
         self._view = ProgressView(self._progress_folder)
         self._live: ProgressThread | None = None
 
@@ -122,15 +125,36 @@ class ScenarioSession:
         for name in wanted:
             if name not in ids:
                 near = get_close_matches(name, ids, n=1)
-                raise pytest.UsageError(
+                self._refuse(
                     f"--specbench-scenarios: no collected scenario is called {name!r}; expected one of "
-                    f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else "")
+                    f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else ""),
+                    items,
                 )
+                return
+        if self.worker and self._broken and not self.config.getoption("continue_on_collection_errors"):
+            # xdist goes on after files that could not be collected. A benchmark does not, with or without workers.
+            items[:] = [item for item in items if not hasattr(item, "benchmark_run")]
+            return
         out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
         if out:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]
             self.config.hook.pytest_deselected(items=out)
+
+    def _refuse(self, message: str, items: list[pytest.Item]) -> None:
+        """Run nothing, for the options are wrong. A worker cannot say so itself: it leaves it to its controller."""
+        if not self.worker:
+            raise pytest.UsageError(message)
+        self.config.workeroutput["specbench_usage_error"] = message  # type: ignore[attr-defined]
+        items.clear()
+
+    def worker_ended(self, output: Mapping[str, Any]) -> None:
+        """Take in what a worker could not say itself."""
+        self._usage_error = output.get("specbench_usage_error", self._usage_error)
+
+    def broken(self) -> None:
+        """A scenario file could not be collected."""
+        self._broken = True
 
     def _in_dataset(self, loaded: LoadedScenario) -> bool:
         """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
@@ -262,6 +286,9 @@ class ScenarioSession:
     def finish(self, session: pytest.Session) -> None:
         """Write the report, and make the exit status tell blocked from regression. Never masks pytest's own trouble."""
         self.close()
+        if self._usage_error and not self.worker:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            return
         if self.locking and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
             session.exitstatus = EXIT_BLOCKED
         if self.worker or self.locking or not (self._started or self._runs):
@@ -309,6 +336,8 @@ class ScenarioSession:
 
     def print_summary(self, terminal: Any) -> None:
         """The table at the end."""
+        if self._usage_error:
+            terminal.write_line(f"ERROR: {self._usage_error}", red=True)
         if self._report is None:
             return
         if self._unwritten:
