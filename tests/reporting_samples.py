@@ -7,7 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from pytest_specbench.core.metrics import DEFAULT_TRACKED, METRICS, Measurement, summarise
-from pytest_specbench.core.records import AgentRecord, ArtifactPaths, BenchmarkRun, Comparison, TrialRecord
+from pytest_specbench.core.records import (
+    AgentRecord,
+    ArtifactPaths,
+    BenchmarkRun,
+    Comparison,
+    MetricComparison,
+    SubjectChange,
+    TrialRecord,
+)
 from pytest_specbench.core.status import Cause, Outcome, Status
 from pytest_specbench.reporting.report import Report, RunInfo, SettingsExcerpt, make_report
 
@@ -77,13 +85,30 @@ def run(scenario_id: str = "specify", status: Status = Status.PASS, **changes: A
     return BenchmarkRun(**{**fields, **changes})
 
 
+def metric(name: str, *values: Any, **more: Any) -> MetricComparison:
+    """One metric against a baseline: baseline, measured, delta, threshold and, unless it is `within`, the result."""
+    names = ("baseline", "measured", "delta_percent", "threshold_percent", "result")
+    fields = {"tracked": True, "result": "within", **dict(zip(names, values, strict=False)), **more}
+    return MetricComparison(name=name, **fields)
+
+
 def compared(scenario_id: str = "specify", status: Status = Status.PASS, **changes: Any) -> BenchmarkRun:
     """A benchmark run that was compared with a baseline."""
     comparison = Comparison(
         baseline_id=f"{scenario_id}-2026-11-01",
         runtime_percent=5.44,
         memory_percent=-2.1,
-        deltas_percent={"runtime_ms": 5.44, "peak_memory_mb": -2.1, "exit_status": None, "success": 0.0},
+        metrics=(
+            metric("runtime_ms", 11_708.0, 12_345.0, 5.44, 5.0, "worse", reason="5.4 % worse, 5 % are allowed"),
+            metric("peak_memory_mb", 523.0, 512.0, -2.1, 20.0),
+            metric("exit_status", 0, 0, None, None),
+            metric("success", True, True, None, None),
+            metric("steps", None, 3, None, None, "not compared", tracked=False, reason="the baseline does not hold it"),
+        ),
+        subject_changes=(
+            SubjectChange(name="agent.version", baseline="1.0", measured="1.1"),
+            SubjectChange(name="agent.option", baseline=True, measured=None),
+        ),
     )
     return run(scenario_id, status, **{"comparison": comparison, **changes})
 

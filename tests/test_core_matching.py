@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from core_samples import NOW, baseline, fingerprint
+from core_samples import NOW, baseline, fingerprint, summary
 
 from pytest_specbench.core.baselines import PORTABLE
 from pytest_specbench.core.fingerprint import Fact, locked_part
@@ -104,7 +104,7 @@ class TestRule3AnotherHost:
         assert "h1" in found.notes
 
     def test_a_portable_baseline_fits_every_host_where_that_is_asked_for_and_none_else(self):
-        record = baseline(found=fingerprint(PORTABLE))
+        record = baseline(found=fingerprint(PORTABLE), metrics={"steps": summary(3)})
         assert matched(fingerprint("h2"), record, host_parity="portable").baseline is record
         assert matched(fingerprint("h2"), record).cause is Cause.PARITY
 

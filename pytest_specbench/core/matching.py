@@ -70,8 +70,12 @@ def match(
         return Match(
             baseline=chosen,
             same_host=False,
-            notes=f"host-dependent metrics were not compared: the baseline {chosen.baseline_id} is for the host class "
-            f"{chosen.host_class!r}, this is {host!r}",
+            notes="what depends on the host was not compared: "
+            + (
+                f"the baseline {chosen.baseline_id} is portable"
+                if chosen.host_class == PORTABLE
+                else f"the baseline {chosen.baseline_id} is for the host class {chosen.host_class!r}, this is {host!r}"
+            ),
         )
     return Match(
         cause=Cause.PARITY,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.records import BenchmarkRun, CheckResult, Scalar, TrialRecord
-from pytest_specbench.core.status import Cause, Outcome, Status
+from pytest_specbench.core.status import Outcome, Status
 from pytest_specbench.reporting.text import cell_width, pad, printable, printable_lines
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
 
@@ -157,12 +157,7 @@ def _artifacts(run: BenchmarkRun, folder: Path | str) -> list[str]:
 
 def _next(run: BenchmarkRun) -> list[str]:
     """The command to run next; after the one that the notes name, where they name one."""
-    dataset = ["--dataset", run.dataset_version]
-    if run.cause in {Cause.METRIC_REGRESSION, Cause.APPROVAL_NEEDED}:
-        words = ["baseline", "approve", "--scenario", run.scenario_id, "--run", str(run.run_id), *dataset]
-        title = "next, if this is meant"
-    else:
-        words = ["run", "--scenarios", run.scenario_id, *dataset]
-        named = any(line.lstrip(" ").startswith("next:") for line in run.notes.split("\n"))
-        title = "then" if named else "next"
+    words = ["run", "--scenarios", run.scenario_id, "--dataset", run.dataset_version]
+    named = any(line.lstrip(" ").startswith("next:") for line in run.notes.split("\n"))
+    title = "then" if named else "next"
     return ["", f"{title}: {printable(shlex.join(['specbench', *words]))}"]

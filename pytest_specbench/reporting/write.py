@@ -14,7 +14,7 @@ from typing import Any
 from pytest_specbench import __version__
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
-from pytest_specbench.recording.files import update_latest, write_json
+from pytest_specbench.recording.files import update_latest, write_bytes, write_json
 from pytest_specbench.recording.repository import git_commit
 from pytest_specbench.reporting.report import Report, report_json
 
@@ -28,6 +28,9 @@ def write_report(report: Report, settings: Settings, *, started_at: datetime, re
     write_json(folder / "report.json", redactor.json(report_json(report)))
     write_json(folder / "summary.json", redactor.json(_summary(report)))
     write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
+    ignore = settings.output / ".gitignore"
+    if not ignore.exists():
+        write_bytes(ignore, b"# Artifacts of pytest-specbench; what is to last goes into the baselines.\n*\n")
     update_latest(settings.output, folder)
 
 
