@@ -16,7 +16,11 @@ EXIT_INVALID = 1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Errors of ours are shown as text on stderr, never as a traceback."""
-    arguments = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    # What follows a bare `--` is pytest's, whatever it looks like: argparse would take `2` of `-n 2` for a path.
+    end = given.index("--") if "--" in given else len(given)
+    arguments = _parser().parse_args(given[:end])
+    arguments.rest = given[end + 1 :]
     try:
         code: int = arguments.command(arguments)
     except SpecbenchError as error:
@@ -83,9 +87,6 @@ def _run(arguments: argparse.Namespace) -> int:
     """Drive pytest with the same options; its exit code is ours."""
     from pytest_specbench.options import OPTIONS
 
-    # `run a.scenario.yaml -- -n 2`: argparse leaves what follows the bare `--` among the positionals.
-    paths = [path for path in arguments.paths if not path.startswith("-")]
-    rest = arguments.paths[len(paths) :]
     given: list[str] = []
     for option in OPTIONS:
         value = getattr(arguments, option.name.replace("-", "_"), None)
@@ -93,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
             given.append(option.option)
         elif value:
             given.append(f"{option.option}={value}")
-    return _pytest([*(paths or ["benchmarks"]), *given, *rest])
+    return _pytest([*(arguments.paths or ["benchmarks"]), *given, *arguments.rest])
 
 
 def _lock(arguments: argparse.Namespace) -> int:

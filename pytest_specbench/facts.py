@@ -11,10 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from pytest_specbench.agents.models.usage import price_table_name
+from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.fingerprint import Fact
 from pytest_specbench.core.records import AgentRecord, ImageIdentity, Scalar
 from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.status import Cause
 from pytest_specbench.scenarios.content import tree_hash
 from pytest_specbench.scenarios.datasets import Dataset
 from pytest_specbench.scenarios.fixtures import FixtureContent
@@ -70,6 +71,14 @@ def facts_of(
     }
     yield from (Fact("instrument", name, value) for name, value in instrument.items())
     if image is not None and runner.pin == "recipe":
+        if image.recipe is None:
+            raise BlockedError(
+                f"the image {image.reference!r} has no recipe: every other image without one would be its equal",
+                cause=Cause.CONFIGURATION,
+                where=loaded.where("runner", "pin"),
+                expected="an image that `specbench runner build` made",
+                hint="pin: digest",
+            )
         # The same recipe makes another image on another platform, which is the host's doing.
         yield Fact("runner_image", "runner_image", image.recipe)
     elif image is not None:
@@ -94,6 +103,8 @@ def model_facts(loaded: LoadedScenario, model: str | None) -> Iterator[Fact]:
         content = Path(model.removeprefix("replay:")).read_bytes()
         yield Fact("model", "cassette_content", f"sha256:{hashlib.sha256(content).hexdigest()}")
     else:
+        from pytest_specbench.agents.models.usage import price_table_name
+
         own = loaded.scenario.model
         yield Fact("model", "price_table", price_table_name(own.prices if own and own.name == model else None))
 

@@ -44,7 +44,6 @@ class ScenarioFile(pytest.File):
             loaded = load_scenario(self.path, known_checks=self.state.known_checks)
             self.state.claim(loaded)
         except ScenarioError as error:
-            self.state.broken()
             raise self.CollectError(str(error)) from None
         yield ScenarioItem.from_parent(self, name=loaded.scenario.scenario_id)
 

@@ -93,7 +93,7 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         environment="SPEC_BENCH_MODEL",
     ),
-    Option("record", "record", "record the model's replies into this cassette", "CASSETTE", parse=Path),
+    Option("record", "record", "record the model's replies into this cassette, or one each into FOLDER/", "CASSETTE"),
     Option("sandbox", "sandbox", "docker, local, or auto, which prefers docker and says what it chose", "NAME"),
     Option("trials", "trials", "trials per scenario (default: the scenario's)", "N", parse=_count),
     Option(
@@ -105,7 +105,13 @@ OPTIONS: tuple[Option, ...] = (
         parse=Path,
     ),
     Option("format", "format", "what is printed on stdout", choices=("table", "json")),
-    Option("approval-mode", "approval_mode", "what an agent may do unattended", choices=APPROVAL_MODES),
+    Option(
+        "approval-mode",
+        "approval_mode",
+        "what an agent may do unattended",
+        choices=APPROVAL_MODES,
+        environment="SPEC_BENCH_APPROVAL_MODE",
+    ),
     Option("max-cost", "max_cost_usd", "cost cap in USD for all scenarios of this run together", "USD", parse=_amount),
     Option(
         "baselines",
@@ -181,7 +187,8 @@ def read_settings(config: pytest.Config) -> Settings:
     settings = Settings(root=root, run_id=run_id, argv=tuple(sys.argv), sources=sources, **values)
     output = root / settings.output
     baselines = root / settings.baselines
-    record = None if settings.record is None else Path(config.invocation_params.dir) / settings.record
+    # As a text: a slash at the end says that it is a folder.
+    record = None if settings.record is None else os.path.join(config.invocation_params.dir, settings.record)  # noqa: PTH118
     return replace(
         settings, output=output, baselines=baselines, record=record, run_folder=output / "runs" / folder_name
     )
@@ -194,7 +201,10 @@ def _value(option: Option, config: pytest.Config) -> tuple[Any, str] | None:
     if option.environment and os.environ.get(option.environment):
         source = f"environment {option.environment}"
         return _parsed(option, os.environ[option.environment], source), source
-    ini: Any = config.getini(option.ini)
+    try:
+        ini: Any = config.getini(option.ini)
+    except (ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
     if ini is not None and ini != "":
         source = f"ini {option.ini}"
         return _parsed(option, ini, source), source

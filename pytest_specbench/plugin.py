@@ -49,8 +49,9 @@ class SpecbenchHooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Check the options at once when any was given, and keep stdout for the report when that is JSON."""
-        if options.any_given(self.config):
+        """Check the settings, and keep stdout for the report when that is JSON."""
+        settings = options.read_settings(self.config)  # light; a wrong one is a wrong usage, and no wrong file
+        if options.any_given(self.config) or settings.format == "json":
             self.active().start()
 
     def pytest_report_header(self) -> list[str]:

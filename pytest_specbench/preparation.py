@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_specbench.agents import AGENTS
-from pytest_specbench.agents.base import Agent, AgentTask
-from pytest_specbench.agents.models import SpendLedger
-from pytest_specbench.agents.orchestrator.adapter import Chargeable
+from pytest_specbench.agents.base import Agent, AgentTask, Chargeable
 from pytest_specbench.agents.shell import CommandPolicy
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.fingerprint import fingerprint
@@ -100,7 +98,8 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         loaded,
         settings,
         observed.backend,
-        trusted=agent.trusted or (observed.model or "").startswith(REPLAY),
+        trusted=agent.trusted
+        or (getattr(agent, "trusted_in_replay", False) and (observed.model or "").startswith(REPLAY)),
     )
     scenario = loaded.scenario
     plan = TrialPlan(
@@ -131,7 +130,7 @@ def check_clean(loaded: LoadedScenario, settings: Settings) -> None:
             f"the repository is not clean: {'; '.join(found[:5])}" + (" ..." if len(found) > 5 else ""),
             cause=Cause.UNCLEAN_REPOSITORY,
             expected="a git repository without tracked changes, and without untracked files under the benchmarks",
-            hint="commit or stash; or acknowledge it with --specbench-allow-dirty",
+            hint="commit or stash (git init, where there is no repository); or acknowledge it: --specbench-allow-dirty",
         )
 
 
@@ -141,6 +140,8 @@ def _agent_maker(name: str, options: Mapping[str, Scalar], settings: Settings, *
     def make_agent() -> Agent:
         agent: Agent = agent_class(**options)
         if settings.max_cost_usd is not None and isinstance(agent, Chargeable):
+            from pytest_specbench.agents.models.spend import SpendLedger
+
             agent.charge_to(SpendLedger(settings.run_folder / "spend.jsonl", settings.max_cost_usd))
         elif settings.max_cost_usd is not None and live:
             raise BlockedError(
@@ -164,6 +165,7 @@ def check_dataset(loaded: LoadedScenario, settings: Settings) -> Dataset:
             cause=Cause.DATASET_MISSING,
             where=loaded.where("registry_version"),
             expected="a dataset whose folder holds the file, and whose task_id_subset, where it has one, names the id",
+            hint=f"add {scenario.scenario_id!r} to task_id_subset in {dataset.source}, or name another dataset",
         )
     if dataset.version is not None:
         own = resolve_dataset(scenario.registry_version, registry=settings.registry, near=loaded.folder)
@@ -280,7 +282,7 @@ def _task(loaded: LoadedScenario, settings: Settings, model: str | None) -> Agen
         deadline=float("inf"),
         model=model,
         model_defaults=_model_defaults(loaded, settings),
-        record_cassette=None if settings.record is None else str(settings.record),
+        record_cassette=settings.record,
         solution=solution,
         environment=scenario.environment,
     )

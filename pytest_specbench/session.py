@@ -31,7 +31,7 @@ from pytest_specbench.reporting.text import printable_lines
 from pytest_specbench.reporting.write import write_report
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
 from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
-from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
+from pytest_specbench.scenarios.loader import SUFFIXES, LoadedScenario, load_scenario
 from pytest_specbench.verifiers import CHECKS
 
 WORDS = {
@@ -96,9 +96,13 @@ class ScenarioSession:
         """Name of the sandbox and why; decided once in a run, by the controller when there is one."""
         if self._choice is None:
             given = getattr(self.config, "workerinput", {}).get("specbench_sandbox")
-            self._choice = Choice(*given) if given else choose_sandbox(self.settings.sandbox)
-            self.settings = replace(self.settings, sandbox=self._choice.name, sandbox_reason=self._choice.reason)
+            self._take(Choice(*given) if given else choose_sandbox(self.settings.sandbox))
+        assert self._choice is not None  # noqa: S101 - for the type checker: it was taken just now
         return self._choice.name, self._choice.reason
+
+    def _take(self, choice: Choice) -> None:
+        self._choice = choice
+        self.settings = replace(self.settings, sandbox=choice.name, sandbox_reason=choice.reason)
 
     # -- collection --------------------------------------------------------------------------------------------------
 
@@ -118,6 +122,9 @@ class ScenarioSession:
     def select(self, items: list[pytest.Item]) -> None:
         """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name."""
         ours = [item for item in items if hasattr(item, "benchmark_run")]
+        if self.locking and len(ours) < len(items):  # an ordinary test would run something
+            self.config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+            items[:] = ours
         if not ours:
             return
         wanted = self.settings.scenarios
@@ -151,10 +158,6 @@ class ScenarioSession:
     def worker_ended(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker could not say itself."""
         self._usage_error = output.get("specbench_usage_error", self._usage_error)
-
-    def broken(self) -> None:
-        """A scenario file could not be collected."""
-        self._broken = True
 
     def _in_dataset(self, loaded: LoadedScenario) -> bool:
         """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
@@ -217,6 +220,7 @@ class ScenarioSession:
         if run is None or report.when != "call":
             return
         report.specbench = run.model_dump_json()  # type: ignore[attr-defined]
+        report.specbench_sandbox = list(self.sandbox_choice())  # type: ignore[attr-defined]
         if run.status is Status.BLOCKED:
             # Every reader of pytest's results (JUnit, json-report, the summary) calls a failure of another phase than
             # `call` an error. That is what blocked means: nothing is known about the agent.
@@ -245,10 +249,13 @@ class ScenarioSession:
         self._failed += report.failed and report.nodeid in self._started
         text = getattr(report, "specbench", None)
         if text is not None:
+            if self._choice is None:  # without an option on the command line, the workers chose
+                self._take(Choice(*report.specbench_sandbox))
             run, before = BenchmarkRun.model_validate_json(text), self._runs.get(report.nodeid)
             if before is not None:
-                notes = f"{run.notes}\nattempt before this one: {before.status}, {before.cause}".lstrip()
                 flaky = before.flaky or (before.status, before.cause) != (run.status, run.cause)
+                mark = "flaky; " if flaky else ""
+                notes = f"{run.notes}\n{mark}attempt before this one: {before.status}, {before.cause}".lstrip()
                 run = run.model_copy(update={"flaky": flaky, "notes": notes})
             self._runs[report.nodeid] = run
             self._view.forget(run.scenario_id)
@@ -269,6 +276,7 @@ class ScenarioSession:
     def collected(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected."""
         if report.failed:
+            self._broken |= report.nodeid.endswith(SUFFIXES)
             self._collection_problems.append(f"{report.nodeid}: {report.longreprtext}")
 
     def add_to(self, json_report: dict[str, Any]) -> None:
@@ -291,19 +299,26 @@ class ScenarioSession:
             return
         if self.locking and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
             session.exitstatus = EXIT_BLOCKED
-        if self.worker or self.locking or not (self._started or self._runs):
+        if self.worker or self.locking or self.config.getoption("collectonly"):
             return
+        if not (self._started or self._runs or self._broken):
+            return
+        status = int(session.exitstatus)
+        if self._broken and status == 1 and session.testsfailed == len(self._collection_problems):
+            status = 2  # what pytest says without workers; with them it calls files that it cannot collect failed tests
         self._complete()
         info = RunInfo.of(
             self.settings,
             run_id=UUID(self.settings.run_id),
             generated_at=datetime.now(UTC),
             missing=tuple(self._unknown),
-            interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED and not session.shouldfail,
+            interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED
+            and not session.shouldfail
+            and not (self._broken and not self._started),
         )
         info = replace(
             info,
-            pytest_status=int(session.exitstatus),
+            pytest_status=status,
             collection_problems=tuple(self._collection_problems),
             other_failures=max(0, session.testsfailed - self._failed - len(self._collection_problems)),
         )
@@ -311,6 +326,7 @@ class ScenarioSession:
         session.exitstatus = self._report.exit_code
         redactor = Redactor.from_environment((), os.environ)
         try:
+            self.settings.run_folder.mkdir(parents=True, exist_ok=True)
             write_report(self._report, self.settings, started_at=self.started_at, redactor=redactor)
         except (OSError, SpecbenchError) as error:
             self._unwritten = f"specbench: the report could not be written: {error}"
@@ -324,11 +340,9 @@ class ScenarioSession:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             for run in self._runs.values():
                 if run.status is Status.BLOCKED or run.exit_code == EXIT_BLOCKED:
-                    lines = [
-                        f"specbench: {run.scenario_id}: {run.status}: {run.cause}",
-                        run.notes,
-                        *run.comparison.diff,
-                    ]
+                    lines = [f"specbench: {run.scenario_id}: {run.status}: {run.cause}", run.notes]
+                    if "\n".join(run.comparison.diff) not in run.notes:
+                        lines += run.comparison.diff
                     sys.stderr.write("\n".join(printable_lines("\n".join(lines))) + "\n")
             if self.settings.format == "json":
                 sys.stdout.write(json.dumps(report_json(self._report), indent=2) + "\n")

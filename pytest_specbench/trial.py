@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_specbench.agents.base import Agent, AgentTask, Interruptible
+from pytest_specbench.agents.base import Agent, AgentOutcome, AgentTask, Interruptible
 from pytest_specbench.agents.shell import CommandPolicy, PolicedShell
 from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
 from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError, SpecbenchError
+from pytest_specbench.core.metrics import METRICS, Measurement
 from pytest_specbench.core.records import AgentRecord, CheckResult, TrialRecord
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
@@ -20,6 +21,7 @@ from pytest_specbench.recording.atif import TrajectoryHead, build_trajectory, ch
 from pytest_specbench.recording.files import write_json
 from pytest_specbench.recording.folder import PostTestWriter, TrialFolder
 from pytest_specbench.recording.journal import TrialJournal
+from pytest_specbench.recording.redact_tree import redact_tree
 from pytest_specbench.sandboxes.base import Sandbox, SandboxBackend, SandboxSpec
 from pytest_specbench.scenarios.fixtures import FixtureContent
 from pytest_specbench.scenarios.loader import LoadedScenario
@@ -56,7 +58,7 @@ class TrialPlan:
 
 def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
     """Run one trial and return what happened. Never raises for what the agent or the sandbox did; an interruption
-    (KeyboardInterrupt) passes through after the sandbox is torn down.
+    (KeyboardInterrupt) ends it with the cause `interrupted`, after the sandbox is torn down.
     """
     seen = Seen(started=datetime.now(UTC))
     folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
@@ -72,6 +74,9 @@ def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
             _phases(plan, folder, journal, seen)
         except SpecbenchError as error:
             seen.failure = seen.failure or error
+        except KeyboardInterrupt:
+            # The sandbox is gone by now; what is known is recorded before the interruption goes on, in the gate.
+            seen.failure = BlockedError("the run was interrupted", cause=Cause.INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - a defect of ours or of a plug-in is nobody's score, and is told
             seen.failure = seen.failure or BlockedError(
                 f"{type(error).__name__}: {error}", cause=Cause.INTERNAL_ERROR, hint="please report this as a defect"
@@ -91,7 +96,7 @@ def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
         agent=plan.agent,
         sandbox=seen.sandbox,
         artifacts_path=folder.path.relative_to(plan.run_folder).as_posix(),
-        notes=tuple(seen.notes),
+        notes=tuple(plan.redactor.text(str(note)) for note in seen.all_notes),
     )
     folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
     folder.write_summary(summary(plan.invocation, trial))
@@ -107,6 +112,7 @@ def _write_trajectory(plan: TrialPlan, folder: TrialFolder, journal: TrialJourna
         instruction=plan.redactor.text(plan.task.instruction),
         started=seen.started,
         model_name=plan.agent.model,
+        metrics_extra=_extra_metrics(seen),
     )
     try:
         trajectory = build_trajectory(journal.steps, head)
@@ -116,10 +122,19 @@ def _write_trajectory(plan: TrialPlan, folder: TrialFolder, journal: TrialJourna
     return check_trajectory(trajectory)
 
 
+def _extra_metrics(seen: Seen) -> dict[str, float]:
+    """What was measured and has no field in ATIF."""
+    found = {"runtime_ms": seen.agent_ms}
+    if seen.usage is not None:
+        found |= {"cpu_ms": seen.usage.cpu_ms, "peak_memory_mb": seen.usage.peak_memory_mb}
+    return {name: round(value, 3) for name, value in found.items() if value is not None}
+
+
 def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: Seen) -> None:
     deadlines = plan.loaded.scenario.deadlines
     agent = plan.make_agent()
-    agent.prepare(plan.task)
+    plan.progress("preparing the agent", None)
+    _prepare(agent, plan.task, deadlines.setup_sec)
     plan.progress("set-up", None)
     with _timed(seen, "setup"):
         sandbox = set_up(plan, deadlines.setup_sec)
@@ -133,6 +148,16 @@ def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: S
         plan.progress("teardown", None)
         with _timed(seen, "teardown"):
             _tear_down(sandbox, deadlines.teardown_sec, seen)
+
+
+def _prepare(agent: Agent, task: AgentTask, seconds: float) -> None:
+    """Let the agent import and open what is slow, within the deadline of the set-up."""
+    try:
+        run_bounded(lambda: agent.prepare(task), seconds, phase="preparing the agent")
+    except DeadlineExceededError as error:
+        raise InfrastructureError(
+            str(error), cause=Cause.SETUP_FAILED, hint="raise deadlines.setup_sec of the scenario"
+        ) from None
 
 
 def set_up(plan: TrialPlan, seconds: float) -> Sandbox:
@@ -187,7 +212,7 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
     sandbox.start_measuring()
     begun = time.monotonic()
     try:
-        seen.outcome = run_bounded(lambda: agent.run(task, shell, journal), seconds, phase="agent")
+        seen.outcome = run_bounded(lambda: _act(agent, task, shell, journal), seconds, phase="agent")
     except DeadlineExceededError as error:
         seen.failure = AgentError(str(error), cause=Cause.AGENT_TIMEOUT)
     except SpecbenchError as error:
@@ -201,7 +226,7 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
         if isinstance(agent, Interruptible):
             seen.used = dict(agent.usage())
             agent.cancel()
-        journal.close()
+        journal.close(getattr(seen.failure or seen.outcome, "cause", Cause.AGENT_TIMEOUT))
         seen.commands = shell.commands
     seen.usage = sandbox.stop_measuring()
     plan.progress("kill", None)
@@ -210,6 +235,27 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
     if isinstance(seen.failure, BlockedError):
         raise seen.failure  # nothing about the agent can be learned from what an infrastructure failure left behind
     sandbox.set_network(scenario.runner.network.verification)
+
+
+def _act(agent: Agent, task: AgentTask, shell: PolicedShell, journal: TrialJournal) -> AgentOutcome:
+    """What the agent says about its end. An agent may be a third party's: nonsense is its own defect, and so is an exit
+    that would end the session, since nobody interrupts this thread.
+    """
+    try:
+        outcome: object = agent.run(task, shell, journal)
+    except (KeyboardInterrupt, SystemExit) as error:
+        raise AgentError(f"the agent crashed: {type(error).__name__}: {error}") from error
+    if not isinstance(outcome, AgentOutcome):
+        raise TypeError(f"its run returned {type(outcome).__name__}, where an AgentOutcome is expected")
+    for name, kind in (("cause", Cause), ("reason", str), ("exit_status", int), ("usage", Mapping), ("notes", tuple)):
+        if not isinstance(getattr(outcome, name), kind):
+            raise TypeError(
+                f"the {name} of its outcome is {getattr(outcome, name)!r}, where {kind.__name__} is expected"
+            )
+    for name, value in outcome.usage.items():
+        if name not in METRICS or not isinstance(value, Measurement):
+            raise TypeError(f"its outcome has the usage {name!r}: {value!r}, where a known Measurement is expected")
+    return outcome
 
 
 def _verify(plan: TrialPlan, sandbox: Sandbox, folder: TrialFolder, seconds: float) -> tuple[CheckResult, ...]:
@@ -242,6 +288,8 @@ def _verify(plan: TrialPlan, sandbox: Sandbox, folder: TrialFolder, seconds: flo
             raise InfrastructureError(
                 str(error), cause=Cause.VERIFIER_TIMEOUT, hint="raise deadlines.verification_sec of the scenario"
             ) from None
+        finally:
+            redact_tree(folder.verifier, plan.redactor)  # what a verifier kept is the agent's, secrets included
 
 
 def _tear_down(sandbox: Sandbox, seconds: float, seen: Seen) -> None:

@@ -35,6 +35,13 @@ class Seen:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def all_notes(self) -> list[str]:
+        """How the sandbox measured, what the agent remarked, and what went wrong beside it."""
+        measured = self.usage.notes if self.usage else ()
+        remarked = self.outcome.notes if self.outcome else ()
+        return [*measured, *remarked, *self.notes]
+
+    @property
     def out_of_memory(self) -> bool:
         """The kernel killed something of the agent's because memory ran out."""
         return self.usage is not None and self.usage.out_of_memory

@@ -14,9 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import SandboxRecord
-from pytest_specbench.sandboxes.base import ExecResult, Usage
+from pytest_specbench.sandboxes.base import ExecResult, FetchTooLargeError, Usage
 from pytest_specbench.sandboxes.globs import compile_globs
 
 PATH = os.environ.get("PATH", os.defpath)
@@ -88,7 +87,7 @@ class FolderSandbox:
                 if path.is_file() and not path.is_symlink() and any(glob.matches(relative) for glob in globs):
                     found[relative] = path.read_bytes()
         if sum(map(len, found.values())) > max_bytes:
-            raise InfrastructureError("too many bytes")
+            raise FetchTooLargeError(f"the files to fetch hold more than {max_bytes} bytes")
         return found
 
     def set_network(self, network: Literal["none", "bridge"]) -> None:

@@ -1,4 +1,4 @@
-"""Scenario projects for the tests of the glue: written into a folder, run through pytest, read back from what is left."""
+"""Scenario projects for the tests of the glue: written into a folder, run through pytest, read back afterwards."""
 
 from __future__ import annotations
 

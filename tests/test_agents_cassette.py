@@ -17,6 +17,7 @@ from pytest_specbench.agents.models.cassette import MAX_BYTES, load_cassette
 from pytest_specbench.agents.models.record import RecordingModel, cassette_path
 from pytest_specbench.agents.models.replay import ReplayDivergedError, ReplayModel, ReplayOutcomeChangedError
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import ToolCall
 from pytest_specbench.scenarios.model import ModelDefaults
@@ -46,7 +47,7 @@ def after_ls(text: str = "exit code: 0\na\n", code: int | None = 0, prompt: str 
 
 
 def record(inner: Path, to: Path, *requests: ModelRequest) -> Path:
-    model = RecordingModel(ReplayModel(inner), to)
+    model = RecordingModel(ReplayModel(inner), to, redactor=Redactor({}))
     for request in requests:
         model.complete(request)
     model.finish(content=True)
@@ -241,7 +242,7 @@ class TestRecording:
 
     def test_what_was_said_so_far_survives_a_crash(self, tmp_path: Path) -> None:
         script = cassette(tmp_path, entry(1, LS), entry(2, END))
-        model = RecordingModel(ReplayModel(script), tmp_path / "new.yaml")
+        model = RecordingModel(ReplayModel(script), tmp_path / "new.yaml", redactor=Redactor({}))
         model.complete(asked(1))
         assert not (tmp_path / "new.yaml").exists()
         assert len(load_cassette(tmp_path / "new.yaml.partial").replies) == 1
@@ -257,7 +258,7 @@ class TestRecording:
     def test_a_cassette_that_appeared_meanwhile_is_not_overwritten_either(self, tmp_path: Path) -> None:
         script = cassette(tmp_path, entry(1, LS))
         target = tmp_path / "new.yaml"
-        model = RecordingModel(ReplayModel(script), target)
+        model = RecordingModel(ReplayModel(script), target, redactor=Redactor({}))
         model.complete(asked(1))
         target.write_text("someone else's")
         with pytest.raises(BlockedError):
@@ -281,7 +282,7 @@ class TestRecording:
             model.complete(after_ls("exit code: 0\nhunter2-hunter2\n"))
             model.finish(content=True)
         assert "hunter2" not in target.read_text()
-        assert target.read_text().count("<redacted>") == 3
+        assert target.read_text().count("[redacted:DEMO_API_KEY]") == 3
 
 
 def test_a_task_without_a_model_blocks() -> None:

@@ -14,9 +14,9 @@ from agents_support import PLAN, SPEC, TASKS, FolderShell, MemoryJournal, init_p
 from model_server import Answer, ModelServer, call, error, reply, shell, usage
 
 from pytest_specbench.agents import AGENTS
-from pytest_specbench.agents.base import AgentOutcome
+from pytest_specbench.agents.base import AgentOutcome, Chargeable
 from pytest_specbench.agents.models.spend import SpendLedger
-from pytest_specbench.agents.orchestrator.adapter import Chargeable, OrchestratorAgent
+from pytest_specbench.agents.orchestrator.adapter import OrchestratorAgent
 from pytest_specbench.agents.orchestrator.loop import cut
 from pytest_specbench.core.errors import BlockedError, InfrastructureError, UsageError
 from pytest_specbench.core.status import Cause
@@ -409,7 +409,7 @@ class TestReplay:
         job = task(model=f"replay:{cassette}", **changes)
         agent = OrchestratorAgent()
         agent.prepare(job)
-        assert agent.trusted
+        assert agent.trusted_in_replay
         return agent.run(job, shell, MemoryJournal())
 
     def test_its_commands_really_run_and_its_tokens_are_not_measured(

@@ -77,7 +77,8 @@ class TestOracle:
     def test_it_is_one_step_of_the_trajectory(self, shell: FolderShell) -> None:
         journal = MemoryJournal()
         oracle(shell, "echo hello", journal)
-        [step] = journal.steps
+        [asked, step] = journal.steps
+        assert (asked.source, asked.text) == ("user", task().instruction)
         assert step.observations == [("call_1", "exit code: 0\nhello\n")]
 
     def test_a_scenario_without_a_solution_blocks_before_the_clock_starts(self) -> None:
@@ -136,7 +137,7 @@ def test_nop_does_nothing_and_is_content(shell: FolderShell) -> None:
     journal = MemoryJournal()
     outcome = NopAgent().run(task(), shell, journal)
     assert (outcome.cause, outcome.usage["steps"].value, shell.commands) == (Cause.VERIFIED, 0, [])
-    assert len(journal.steps) == 1
+    assert [step.source for step in journal.steps] == ["user", "agent"]
 
 
 @pytest.mark.parametrize("agent", [NopAgent, OracleAgent])

@@ -84,19 +84,25 @@ class TestFunctionalFailure:
         assert ran.verdict() == ("regression", cause, 1)
         assert ran.run()["trials"][0]["outcome"] == "failure"
 
-    def test_all_of_them_beside_a_success_fail_the_run_once_each(self, either: Project) -> None:
+    def test_all_of_them_and_all_blocks_beside_a_success(self, either: Project) -> None:
         for number, (_, changes) in enumerate(FAILURES.values()):
-            either.scenario(f"demo-{number}", **changes)
+            either.scenario(f"bad-{number}", **changes)
+        for number, (_, changes, _) in enumerate(BLOCKED.values()):
+            either.scenario(f"stuck-{number}", **changes)
         either.scenario("good")
 
         ran = either.run()
 
         assert ran.code == 1
-        assert ran.report["summary"]["regressions"] == len(FAILURES)
-        assert ran.judged("good") == ("provisional", "verified")
-        assert [ran.judged(f"demo-{number}")[1] for number in range(len(FAILURES))] == [
-            cause for cause, _ in FAILURES.values()
-        ]
+        assert ran.report["summary"] == {
+            "regressions": len(FAILURES),
+            "blocked": len(BLOCKED),
+            "provisional": 1,
+            "passed": 0,
+            "total": len(FAILURES) + len(BLOCKED) + 1,
+        }
+        causes = [cause for cause, _ in FAILURES.values()]
+        assert [ran.judged(f"bad-{number}")[1] for number in range(len(FAILURES))] == causes
 
     def test_a_denial_that_stops_the_agent(self, project: Project) -> None:
         project.module(
@@ -193,17 +199,6 @@ class TestBlocked:
         assert said in ran.out
         assert "Traceback" not in ran.out
 
-    def test_all_of_them_beside_a_success_block_the_run(self, either: Project) -> None:
-        for number, (_, changes, _) in enumerate(BLOCKED.values()):
-            either.scenario(f"demo-{number}", **changes)
-        either.scenario("good")
-
-        ran = either.run()
-
-        assert ran.code == 2
-        assert ran.report["summary"]["blocked"] == len(BLOCKED)
-        assert ran.judged("good") == ("provisional", "verified")
-
     def test_a_set_up_command_that_fails(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         nowhere = project.path / "programs"
         nowhere.mkdir()
@@ -267,11 +262,11 @@ class TestBlocked:
 
 
 class TestSeveralScenarios:
-    def test_a_regression_wins_over_a_block(self, either: Project) -> None:
-        either.scenario("bad", agent={"name": "nop"})
-        either.scenario("stuck", agent={"name": "unheard-of"})
+    def test_a_regression_wins_over_a_block(self, project: Project) -> None:
+        project.scenario("bad", agent={"name": "nop"})
+        project.scenario("stuck", agent={"name": "unheard-of"})
 
-        ran = either.run()
+        ran = project.run()
 
         assert ran.code == 1
         assert ran.report["exit_reason"] == "1 regression: bad (artifact missing); 1 blocked: stuck (configuration)"
@@ -288,11 +283,11 @@ class TestSeveralScenarios:
         assert ran.report["exit_reason"] == "1 other test failed"
         assert "1 failed, 1 passed, 1 provisional" in ran.out
 
-    def test_ordinary_tests_that_pass_do_not_hide_a_block(self, either: Project) -> None:
-        either.scenario(agent={"name": "unheard-of"})
-        either.file("test_plain.py", "def test_one(): pass\n")
+    def test_ordinary_tests_that_pass_do_not_hide_a_block(self, project: Project) -> None:
+        project.scenario(agent={"name": "unheard-of"})
+        project.file("test_plain.py", "def test_one(): pass\n")
 
-        ran = either.run()
+        ran = project.run()
 
         assert ran.code == 2
         assert "1 passed, 1 error" in ran.out

@@ -1,16 +1,16 @@
-"""What goes into a sandbox is the same every time; what comes out of one is read without trust."""
+"""Archives on their way in get an owner; those that come out are read without trust."""
 
 from __future__ import annotations
 
 import io
-import os
 import tarfile
-from pathlib import Path
 
 import pytest
+from engine_support import tar
 
-from pytest_specbench.core.errors import InfrastructureError, ScenarioError
-from pytest_specbench.sandboxes.archive import Budget, Entry, pack, pack_path, read_regular, reown
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes.archive import Budget, read_regular, reown
+from pytest_specbench.sandboxes.base import FetchTooLargeError
 
 
 def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
@@ -18,53 +18,8 @@ def members(archive: bytes) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in source}
 
 
-def test_the_same_files_give_the_same_bytes() -> None:
-    one = pack({"b": b"2", "a/c": Entry(b"1", 0o755)})
-    assert one == pack({"a/c": Entry(b"1", 0o755), "b": b"2"})
-    assert [(info.uid, info.gid, info.mtime) for info in members(one).values()] == [(0, 0, 0), (0, 0, 0)]
-
-
-@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../x", "", "a//b"])
-def test_a_path_that_is_not_plain_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="must be relative"):
-        pack({name: b""})
-
-
-def test_a_folder_is_packed_by_content_and_not_by_who_checked_it_out(tmp_path: Path) -> None:
-    """Modes become 0755 or 0644, times 0; empty folders and hidden files are there."""
-    (tmp_path / "empty").mkdir()
-    (tmp_path / ".hidden").write_text("h")
-    (tmp_path / "run.sh").write_text("x")
-    (tmp_path / "run.sh").chmod(0o700)
-    first = pack_path(tmp_path)
-    os.utime(tmp_path / "run.sh", (1, 1))
-    (tmp_path / "run.sh").chmod(0o777)
-    assert pack_path(tmp_path) == first
-    found = members(first)
-    assert {name: oct(info.mode) for name, info in found.items()} == {
-        ".hidden": "0o644",
-        "empty": "0o755",
-        "run.sh": "0o755",
-    }
-
-
-def test_a_single_file_keeps_its_name(tmp_path: Path) -> None:
-    (tmp_path / "x.py").write_text("1")
-    assert list(members(pack_path(tmp_path / "x.py"))) == ["x.py"]
-
-
-def test_links_and_special_files_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("/etc/passwd")
-    with pytest.raises(ScenarioError, match=r"link: is a symbolic link"):
-        pack_path(tmp_path)
-    (tmp_path / "link").unlink()
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ScenarioError, match=r"pipe: is a special file"):
-        pack_path(tmp_path)
-
-
 def test_reown_changes_the_owner_and_nothing_else() -> None:
-    changed = members(reown(pack({"a": Entry(b"1", 0o755)}), (1000, 1001)))["a"]
+    changed = members(reown(tar({"a": b"1"}, executable=True), (1000, 1001)))["a"]
     assert (changed.uid, changed.gid, changed.mode) == (1000, 1001, 0o755)
 
 
@@ -97,7 +52,7 @@ def test_only_regular_files_with_plain_names_are_read(size: int) -> None:
 
 
 def test_reading_stops_at_the_budget() -> None:
-    data = pack({"a": b"x" * 1000, "b": b"y" * 1_000_000})
+    data = tar({"a": b"x" * 1000, "b": b"y" * 1_000_000})
     taken: list[int] = []
 
     def chunks():
@@ -105,7 +60,7 @@ def test_reading_stops_at_the_budget() -> None:
             taken.append(at)
             yield data[at : at + 512]
 
-    with pytest.raises(InfrastructureError, match="more than 1500 bytes"):
+    with pytest.raises(FetchTooLargeError, match="more than 1500 bytes"):
         read_regular(chunks(), str, Budget(1500))
     assert len(taken) < 50
 

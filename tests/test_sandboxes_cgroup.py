@@ -52,6 +52,23 @@ def test_version_1(tmp_path: Path) -> None:
     assert reading == Reading(cpu_ns=77, memory=750, kernel_peak=8000, oom_kills=4)
 
 
+def test_the_peak_begins_anew_where_the_kernel_lets_it(tmp_path: Path) -> None:
+    """In version 1; without the right to write, and in version 2, it stays as it is."""
+    write(tmp_path / "memory/docker/abc", V1_MEMORY)
+    group = cgroup.locate(tmp_path, "4:memory:/docker/abc\n")
+    assert group is not None
+    assert cgroup.reset_peak(group)
+    assert cgroup.read(group).kernel_peak == 0
+    (tmp_path / "memory/docker/abc/memory.max_usage_in_bytes").unlink()
+    (tmp_path / "memory/docker/abc/memory.max_usage_in_bytes").mkdir()
+    assert not cgroup.reset_peak(group)
+    write(tmp_path / "two", V2)
+    second = cgroup.locate(tmp_path, "0::/two\n")
+    assert second is not None
+    assert not cgroup.reset_peak(second)
+    assert cgroup.read(second).kernel_peak == 9000
+
+
 def test_version_1_with_controllers_mounted_together(tmp_path: Path) -> None:
     write(tmp_path / "cpu,cpuacct/docker/abc", {"cpuacct.usage": "5\n"})
     assert read(tmp_path, "3:cpu,cpuacct:/docker/abc\n").cpu_ns == 5

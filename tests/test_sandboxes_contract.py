@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
-from pytest_specbench.sandboxes import SANDBOXES
-from pytest_specbench.sandboxes.archive import Entry, pack
-from pytest_specbench.sandboxes.base import Sandbox, SandboxSpec
-from pytest_specbench.sandboxes.choice import choose_sandbox
+from pytest_specbench.sandboxes import SANDBOXES, archive
+from pytest_specbench.sandboxes.base import FetchTooLargeError, Sandbox, SandboxSpec, SpoiledError
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 SPEC = SandboxSpec(RUNNER_IMAGE, 1.0, 256, 128, "/work", None, ("none", "none", "none"), {"SPEC_VARIABLE": "given"})
@@ -23,9 +21,7 @@ SPEC = SandboxSpec(RUNNER_IMAGE, 1.0, 256, 128, "/work", None, ("none", "none", 
 def usable(name: str, request: pytest.FixtureRequest) -> None:
     if name == "docker":
         request.getfixturevalue("engine")
-        choice = choose_sandbox("auto")
-        if choice.name != "docker":
-            (pytest.fail if os.environ.get("SPECBENCH_REQUIRE_ENGINE") == "1" else pytest.skip)(choice.reason)
+        require_runner_image()
 
 
 BACKENDS = [pytest.param("local"), pytest.param("docker", marks=pytest.mark.docker)]
@@ -89,11 +85,11 @@ def test_output_is_cut_and_passed_on_whole(shared: Sandbox) -> None:
 
 def test_output_comes_while_the_command_runs(shared: Sandbox) -> None:
     """The command waits for a file that is made when its first output has come."""
-    shared.put(pack({"keep": b""}), "live")
+    shared.put(tar({"keep": b""}), "live")
 
     def on_output(chunk: bytes) -> None:
         if b"first" in chunk:
-            shared.put(pack({"go": b""}), "live")
+            shared.put(tar({"go": b""}), "live")
 
     result = sh(shared, "echo first; until [ -e live/go ]; do sleep 0.05; done; echo last", on_output=on_output)
     assert result.output == b"first\nlast\n"
@@ -162,7 +158,7 @@ until [ -e one ] && [ -e two ] && [ -e three ]; do sleep 0.05; done
 
 def test_kill_all_finds_daemons_and_leaves_the_sandbox_usable(fresh: Sandbox) -> None:
     """Own sessions, orphans, and one that cleared its environment."""
-    fresh.put(pack({"kept": b"1"}), ".")
+    fresh.put(tar({"kept": b"1"}), ".")
     assert sh(fresh, DAEMONS).exit_code == 0
     assert len(fresh.kill_all()) >= 3
     assert fresh.kill_all() == ()
@@ -189,13 +185,13 @@ def test_a_closed_sandbox_refuses_and_closes_again_quietly(fresh: Sandbox) -> No
 def refusals(sandbox: Sandbox) -> list[Callable[[], object]]:
     return [
         lambda: sandbox.exec(["true"], timeout_sec=5),
-        lambda: sandbox.put(pack({"a": b""}), "."),
+        lambda: sandbox.put(tar({"a": b""}), "."),
         lambda: sandbox.fetch(["*"], max_bytes=5),
     ]
 
 
 def test_what_is_put_can_be_used_and_fetched(shared: Sandbox) -> None:
-    shared.put(pack({"a/run.sh": Entry(b"echo ran", 0o755), "b.md": b"text"}), "put/deep/er")
+    shared.put(tar({"a/run.sh": b"echo ran", "b.md": b"text"}, executable=True), "put/deep/er")
     assert sh(shared, "put/deep/er/a/run.sh").output == b"ran\n"
     sh(shared, "echo changed > put/deep/er/b.md")
     assert shared.fetch(["put/**/*.md", "put/deep/er/a/run.sh"], max_bytes=100) == {
@@ -205,13 +201,13 @@ def test_what_is_put_can_be_used_and_fetched(shared: Sandbox) -> None:
 
 
 def test_an_absolute_target_inside_the_workdir_is_fine(shared: Sandbox) -> None:
-    shared.put(pack({"x": b"1"}), f"{shared.workdir}/absolute")
+    shared.put(tar({"x": b"1"}), f"{shared.workdir}/absolute")
     assert shared.fetch(["absolute/x"], max_bytes=1) == {"absolute/x": b"1"}
 
 
 @pytest.mark.parametrize("pattern", ["missing", "missing/*.md", "missing/a/b", "/etc/passwd", "../*", "file/under/it"])
 def test_what_is_not_there_is_an_empty_result(shared: Sandbox, pattern: str) -> None:
-    shared.put(pack({"file": b"1"}), ".")
+    shared.put(tar({"file": b"1"}), ".")
     assert shared.fetch([pattern], max_bytes=100) == {}
 
 
@@ -238,10 +234,105 @@ def test_odd_names_and_many_patterns(shared: Sandbox) -> None:
 
 
 def test_too_much_is_an_error_and_nothing_is_left_out(shared: Sandbox) -> None:
-    shared.put(pack({"one": b"x" * 600, "two": b"x" * 600}), "much")
+    shared.put(tar({"one": b"x" * 600, "two": b"x" * 600}), "much")
     assert len(shared.fetch(["much/*"], max_bytes=1200)) == 2
-    with pytest.raises(InfrastructureError, match="more than 1199 bytes"):
+    with pytest.raises(FetchTooLargeError, match="more than 1199 bytes"):
         shared.fetch(["much/*"], max_bytes=1199)
+
+
+def test_too_many_files_are_too_much(shared: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wanted ones, and also those that are only looked through."""
+    shared.put(tar({f"many/{number}": b"" for number in range(30)}), ".")
+    monkeypatch.setattr(archive, "MAX_FILES", 29)
+    with pytest.raises(FetchTooLargeError, match="more than 29 files to fetch"):
+        shared.fetch(["many/*"], max_bytes=1)
+    assert shared.fetch(["many/none*"], max_bytes=1) == {}
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 29)
+    with pytest.raises(FetchTooLargeError, match="more than 29 files to look through"):
+        shared.fetch(["many/none*"], max_bytes=1)
+
+
+def test_a_file_that_pretends_to_be_endless_is_too_much(shared: Sandbox) -> None:
+    assert sh(shared, "mkdir sparse; truncate -s 1T sparse/art").exit_code == 0
+    for pattern in ("sparse/art", "sparse/*"):
+        with pytest.raises(FetchTooLargeError):
+            shared.fetch([pattern], max_bytes=1_000_000)
+
+
+BIND = "import socket; socket.socket(socket.AF_UNIX).bind('art')"
+NO_FILE = {
+    "pipe": "mkfifo art",
+    "socket": f'python3 -c "{BIND}"',
+    "folder": "mkdir -p art/art; echo 1 > art/art/x",
+    "loop": "ln -s art art",
+    "loop of two": "ln -s other art; ln -s art other",
+    "dangling link": "ln -s nowhere art",
+    "link to a file": "echo 1 > file; ln -s file art",
+}
+
+
+@pytest.mark.parametrize("script", NO_FILE.values(), ids=NO_FILE)
+def test_what_is_called_like_an_artifact_and_is_no_file_is_not_there(shared: Sandbox, script: str) -> None:
+    place = f"place-{sorted(NO_FILE.values()).index(script)}"
+    assert sh(shared, f"mkdir {place} && cd {place} && {script}").exit_code == 0
+    for pattern in ("art", "art/below", "a*t"):
+        assert shared.fetch([f"{place}/{pattern}"], max_bytes=100) == {}
+
+
+def test_further_names_of_a_file_may_be_odd(shared: Sandbox) -> None:
+    """Also where the first name is not wanted."""
+    odd = r"""mkdir -p links2; cd links2; echo 1 > a; ln a "$(printf '\377')"; ln a "$(printf 'x\ny')" """
+    assert sh(shared, odd).exit_code == 0
+    assert shared.fetch(["links2/*"], max_bytes=6) == {f"links2/{name}": b"1\n" for name in ("a", "x\ny", "\\xff")}
+    assert shared.fetch(["links2/?"], max_bytes=4) == {"links2/a": b"1\n", "links2/\\xff": b"1\n"}
+    assert shared.fetch(["links2/x*"], max_bytes=2) == {"links2/x\ny": b"1\n"}
+    with pytest.raises(FetchTooLargeError):
+        shared.fetch(["links2/*"], max_bytes=5)
+
+
+def test_what_forbids_to_be_read_is_read_all_the_same(shared: Sandbox) -> None:
+    assert sh(shared, "mkdir -p shut/in; echo 1 > shut/in/art; chmod 000 shut/in/art shut/in shut").exit_code == 0
+    assert shared.fetch(["shut/in/art"], max_bytes=2) == {"shut/in/art": b"1\n"}
+
+
+DEEP = "import os\nfor _ in range(1500): os.mkdir('d' * 99); os.chdir('d' * 99)\nopen('art', 'w').close()"
+
+
+def test_a_path_longer_than_any_may_be_is_no_failure_of_the_sandbox(fresh: Sandbox) -> None:
+    """What lies beside it is still there, and closing removes it."""
+    fresh.put(tar({"art": b"1"}), ".")
+    assert fresh.exec(["python3", "-c", DEEP], timeout_sec=60).exit_code == 0
+    assert fresh.fetch(["art"], max_bytes=1) == {"art": b"1"}
+    if fresh.record().backend == "local":
+        with pytest.raises(SpoiledError, match="levels deep"):
+            fresh.fetch(["**/art"], max_bytes=1)
+    else:
+        assert fresh.fetch(["**/art"], max_bytes=1) == {"art": b"1"}
+    fresh.close()
+
+
+GONE = {
+    "removed": 'cd /; rm -rf "$PWD_BEFORE"',
+    "a file": 'cd /; rm -rf "$PWD_BEFORE"; echo > "$PWD_BEFORE"',
+    "a loop": 'cd /; rm -rf "$PWD_BEFORE"; ln -s "$PWD_BEFORE" "$PWD_BEFORE"',
+    "a file, and something runs": 'cd /; rm -rf "$PWD_BEFORE"; echo > "$PWD_BEFORE"; sleep 300 >/dev/null 2>&1 &',
+}
+
+
+@pytest.mark.parametrize("script", GONE.values(), ids=GONE)
+def test_a_workdir_that_was_spoiled_is_no_failure_of_the_sandbox(fresh: Sandbox, script: str) -> None:
+    """Commands cannot run there, nothing is found there, and killing and closing go on."""
+    assert sh(fresh, script, environment={"PWD_BEFORE": fresh.workdir}).exit_code == 0
+    result = sh(fresh, "echo alive")
+    assert result.exit_code == 126, result
+    assert result.output
+    assert fresh.fetch(["art", "specs/*", "**"], max_bytes=100) == {}
+    assert len(fresh.kill_all()) == script.count("sleep")
+    fresh.set_network("none")
+    assert sh(fresh, "echo alive").exit_code == 126
+    if "echo" in script:
+        with pytest.raises(SpoiledError):
+            fresh.put(tar({"a/b": b"1"}), "target")
 
 
 def test_cpu_and_memory_are_measured(fresh: Sandbox) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import tarfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.status import Cause
-from pytest_specbench.sandboxes.archive import pack
 from pytest_specbench.sandboxes.base import SandboxSpec
 from pytest_specbench.sandboxes.choice import choose_sandbox
 from pytest_specbench.sandboxes.docker import DockerBackend, DockerSandbox
@@ -26,10 +28,7 @@ SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", None, ("none",), {}
 
 @pytest.fixture(scope="module")
 def image(engine: Any) -> str:
-    choice = choose_sandbox("auto")
-    if choice.name != "docker":
-        (pytest.fail if os.environ.get("SPECBENCH_REQUIRE_ENGINE") == "1" else pytest.skip)(choice.reason)
-    return RUNNER_IMAGE
+    return require_runner_image()
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_without_visible_control_groups_the_engine_is_asked(sandbox: DockerSandb
 @pytest.mark.docker
 def test_an_agent_that_kills_its_own_sandbox_is_not_the_engines_failure(sandbox: DockerSandbox) -> None:
     """The container comes back with its files, and measuring goes on."""
-    sandbox.put(pack({"kept": b"1"}), ".")
+    sandbox.put(tar({"kept": b"1"}), ".")
     sandbox.start_measuring()
     sh(sandbox, "kill -9 -1")
     assert sh(sandbox, "cat kept").output == b"1"
@@ -109,10 +108,69 @@ def test_an_agent_that_kills_its_own_sandbox_is_not_the_engines_failure(sandbox:
     assert usage.peak_memory_mb is not None
 
 
+KEEPER_GONE = {
+    "removed": "rm -f $(command -v sleep)",
+    "ends at once": "printf '#!/bin/sh\\nexit 0\\n' > /tmp/s; chmod 755 /tmp/s; mv /tmp/s $(command -v sleep)",
+    "everything removed": "rm -rf --no-preserve-root / 2>/dev/null",
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("left", ["", "sleep 300 >/dev/null 2>&1 & sleep 0.2;"], ids=["alone", "something runs"])
+@pytest.mark.parametrize("script", KEEPER_GONE.values(), ids=KEEPER_GONE)
+def test_an_agent_that_removes_what_a_restart_needs_only_hurts_itself(
+    sandbox: DockerSandbox, script: str, left: str
+) -> None:
+    """Nothing runs on, what it left can be fetched, and every command says that it cannot run."""
+    sandbox.start_measuring()
+    sh(sandbox, f"{left} {script}")
+    sh(sandbox, "kill -9 -1")
+    sandbox.kill_all()
+    assert sandbox.kill_all() == ()
+    usage = sandbox.stop_measuring()
+    assert usage.peak_memory_mb is not None
+    sandbox.set_network("bridge")
+    for _ in range(2):
+        result = sh(sandbox, "echo alive")
+        assert result.exit_code in (126, 127)
+        assert result.output
+    sandbox.put(tar({"there": b"1"}), ".")
+    assert sandbox.fetch(["there"], max_bytes=1) == {"there": b"1"}
+
+
+@pytest.mark.docker
+def test_an_image_without_a_shell_fails_set_up(image: str, engine: Any) -> None:
+    """Found out later, it would seem to be the agent's doing."""
+    empty = io.BytesIO()
+    tarfile.open(fileobj=empty, mode="w").close()
+    name = f"specbench-test-{uuid.uuid4().hex[:8]}"
+    engine.api.import_image_from_data(empty.getvalue(), repository=name, tag="1")
+    try:
+        with pytest.raises(InfrastructureError) as caught:
+            DockerBackend().start(replace(SPEC, image=f"{name}:1", labels={"org.specbench.test": "no-shell"}))
+    finally:
+        engine.images.remove(f"{name}:1", force=True)
+    assert caught.value.cause in (Cause.SETUP_FAILED, Cause.SANDBOX_FAILED)
+    assert engine.containers.list(all=True, filters={"label": "org.specbench.test=no-shell"}) == []
+
+
+@pytest.mark.docker
+def test_the_kernels_peak_begins_with_the_measuring_where_it_can(sandbox: DockerSandbox) -> None:
+    """And says since when it is."""
+    sandbox.exec(["python3", "-c", "x = bytearray(80_000_000)"], timeout_sec=60)
+    sandbox.start_measuring()
+    sandbox.exec(["true"], timeout_sec=60)
+    usage = sandbox.stop_measuring()
+    assert usage.kernel_peak_memory_mb is not None
+    reset = any("since measuring began" in note for note in usage.notes)
+    assert (usage.kernel_peak_memory_mb < 60) is reset
+
+
 @pytest.mark.docker
 def test_a_fork_bomb_ends_at_its_deadline(sandbox: DockerSandbox) -> None:
     assert sh(sandbox, "bomb() { bomb | bomb & bomb; }; bomb; sleep 300", 1.5).exit_code in (None, 2)
     sandbox.kill_all()
+    assert sandbox.kill_all() == ()
     assert sh(sandbox, "echo alive").output == b"alive\n"
 
 
@@ -168,7 +226,7 @@ def test_another_user_owns_the_workdir_and_what_is_put(image: str, user: str) ->
     """And is killed at the deadline, and cannot touch what root owns."""
     sandbox = DockerBackend().start(replace(SPEC, user=user))
     try:
-        sandbox.put(pack({"a/b": b"1"}), "fixture")
+        sandbox.put(tar({"a/b": b"1"}), "fixture")
         assert sh(sandbox, "echo more >> fixture/a/b && touch fixture/new new").exit_code == 0
         assert sh(sandbox, "touch /etc/x").exit_code != 0
         assert sh(sandbox, "setsid sleep 300 & sleep 300", 1).timed_out
@@ -209,7 +267,7 @@ def test_a_container_that_someone_removed_is_an_infrastructure_failure(sandbox: 
     for call in (
         lambda: sandbox.fetch(["*"], max_bytes=1),
         lambda: sandbox.exec(["true"], timeout_sec=5),
-        lambda: sandbox.put(pack({"a": b""}), "."),
+        lambda: sandbox.put(tar({"a": b""}), "."),
         sandbox.kill_all,
         sandbox.start_measuring,
     ):

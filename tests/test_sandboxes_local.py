@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from engine_support import tar
 
 from pytest_specbench.core.errors import InfrastructureError
-from pytest_specbench.sandboxes.archive import pack
-from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.base import SandboxSpec, SpoiledError
 from pytest_specbench.sandboxes.local import LocalBackend, LocalSandbox
 
 SPEC = SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",), {"OWN": "1"})
@@ -71,16 +71,17 @@ def test_closing_removes_everything_also_what_is_read_only(sandbox: LocalSandbox
 def test_nothing_is_put_outside(sandbox: LocalSandbox, target: str, tmp_path: Path) -> None:
     """Not by an absolute path, not by climbing, not through a link that the agent made."""
     sh(sandbox, f"ln -s {tmp_path} link")
-    with pytest.raises(InfrastructureError, match="outside the local sandbox"):
-        sandbox.put(pack({"x": b"1"}), target)
+    with pytest.raises(InfrastructureError, match="outside the local sandbox") as caught:
+        sandbox.put(tar({"x": b"1"}), target)
+    assert isinstance(caught.value, SpoiledError) is target.startswith("link")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_put_through_a_link_inside_the_target(sandbox: LocalSandbox, tmp_path: Path) -> None:
     sh(sandbox, f"mkdir there; ln -s {tmp_path} there/folder; ln -s {tmp_path}/new there/file")
     for name in ("folder/x", "file"):
-        with pytest.raises(InfrastructureError, match="cannot put files"):
-            sandbox.put(pack({name: b"1"}), "there")
+        with pytest.raises(SpoiledError, match="cannot put files"):
+            sandbox.put(tar({name: b"1"}), "there")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,6 +101,28 @@ def test_the_kernels_peak_is_unknown_and_says_why(sandbox: LocalSandbox) -> None
     usage = sandbox.stop_measuring()
     assert usage.kernel_peak_memory_mb is None
     assert "no peak" in usage.reasons["kernel_peak_memory_mb"]
+
+
+def test_a_command_shorter_than_the_time_between_samples_never_has_no_memory(sandbox: LocalSandbox) -> None:
+    """What it held as it began is known, or else it is unknown; 0 is for no command at all."""
+    for _ in range(5):
+        sandbox.start_measuring()
+        sandbox.exec(["true"], timeout_sec=30)
+        usage = sandbox.stop_measuring()
+        assert usage.peak_memory_mb != 0
+        assert (usage.peak_memory_mb is None) == ("peak_memory_mb" in usage.reasons)
+
+
+def test_without_a_command_the_peak_is_zero(sandbox: LocalSandbox) -> None:
+    sandbox.start_measuring()
+    sandbox.exec(["no-such-program"], timeout_sec=30)
+    assert sandbox.stop_measuring().peak_memory_mb == 0
+
+
+def test_a_sandbox_that_removed_itself_is_closed_all_the_same(sandbox: LocalSandbox) -> None:
+    pid = int(sh(sandbox, 'setsid sleep 300 >/dev/null 2>&1 & echo $!; cd /; rm -rf "${HOME%/home}"'))
+    sandbox.close()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_daemons_memory_counts_when_its_parent_is_gone(sandbox: LocalSandbox) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_support import require_runner_image
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
@@ -21,9 +22,7 @@ from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, base_image, build_ru
 @pytest.fixture
 def tag(engine: Any) -> Iterator[str]:
     """A name for an image of this test's own, on a base that needs no network."""
-    chosen = choose_sandbox("auto")
-    if chosen.name != "docker":
-        pytest.skip(chosen.reason)
+    require_runner_image()
     name = f"specbench-test-{uuid.uuid4().hex[:8]}:1"
     yield name
     if engine.images.list(name):

@@ -16,7 +16,7 @@ from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
 from pytest_specbench.scenarios.model import Scenario
 from pytest_specbench.verifiers import VERIFIERS, applicable
-from pytest_specbench.verifiers.artifacts import ArtifactVerifier
+from pytest_specbench.verifiers.artifacts import MAX_BYTES, MAX_CHECKED_BYTES, MAX_PROBLEMS, ArtifactVerifier
 from pytest_specbench.verifiers.base import VerificationContext
 from pytest_specbench.verifiers.display import shown
 from pytest_specbench.verifiers.keep import keep, safe_path
@@ -138,10 +138,29 @@ def test_problems_and_names_are_shown_without_effect_on_a_terminal(verify, sandb
     assert not set("\x1b\x07\u202e") & set(post_test)
 
 
-def test_too_many_bytes_are_told_by_the_sandbox(verify, sandbox) -> None:
+def test_too_many_bytes_are_the_agents_failure(verify, sandbox) -> None:
+    """It made them; the limit is named, and the other artifacts are still judged."""
     (sandbox.folder / "a.txt").write_text("x" * 2_000)
-    with pytest.raises(InfrastructureError):
-        verify({"path": "a.txt"})
+    (sandbox.folder / "b.txt").write_text("x")
+    (large, fine), post_test = verify({"path": "a.txt"}, {"path": "b.txt"})
+    assert (large.passed, large.cause, fine.passed) == (False, Cause.ARTIFACT_INVALID, True)
+    assert large.problems == ("What matches a.txt cannot be judged: the files to fetch hold more than 1000 bytes.",)
+    assert "more than 1000 bytes" in post_test
+
+
+def test_what_a_named_check_reads_has_a_lower_limit(verify, sandbox) -> None:
+    """A parser must not be kept busy until the verifier's deadline by sheer length."""
+    (sandbox.folder / "a.json").write_text(f'["{"x" * MAX_CHECKED_BYTES}"]')
+    checked, unchecked = verify({"path": "a.json", "check": "json"}, {"path": "a.json"}, max_bytes=MAX_BYTES)[0]
+    assert (checked.cause, unchecked.passed) == (Cause.ARTIFACT_INVALID, True)
+
+
+def test_of_very_many_problems_some_are_told(verify, sandbox) -> None:
+    for number in range(MAX_PROBLEMS + 7):
+        (sandbox.folder / f"{number}.txt").touch()
+    (result,), _ = verify({"path": "*.txt"})
+    assert len(result.problems) == MAX_PROBLEMS + 1
+    assert result.problems[-1] == "There are 7 more problems."
 
 
 HOSTILE = [

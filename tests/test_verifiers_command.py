@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from folder_sandbox import FolderSandbox
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
+from pytest_specbench.sandboxes.base import Sandbox, SandboxSpec
+from pytest_specbench.sandboxes.local import LocalBackend
 from pytest_specbench.scenarios.model import Scenario
 from pytest_specbench.verifiers.base import VerificationContext
 from pytest_specbench.verifiers.command import CommandVerifier
@@ -34,7 +36,9 @@ def beside(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def verify(tmp_path: Path, sandbox: FolderSandbox, beside: Path) -> Callable[..., tuple[list[CheckResult], bytes]]:
-    def verified(seconds: float = 30.0, **verification: Any) -> tuple[list[CheckResult], bytes]:
+    def verified(
+        seconds: float = 30.0, sandbox: Sandbox = sandbox, **verification: Any
+    ) -> tuple[list[CheckResult], bytes]:
         basics = {"scenario_id": "s", "display_name": "S", "command_path": "/specify", "owner_rotation": "o"}
         scenario = {**basics, "registry_version": "d==1", "instruction": "do", "verification": verification}
         post_test = bytearray()
@@ -85,6 +89,46 @@ def test_a_verifier_that_cannot_tell_is_nobodys_failure(command, cause, verify, 
     with pytest.raises(InfrastructureError) as caught:
         verify(command=command, seconds=0.5 if cause is Cause.VERIFIER_TIMEOUT else 30.0)
     assert caught.value.cause is cause
+    assert "wrap it, as in `timeout 60 ./tool || exit 1`" in str(caught.value)
+
+
+@pytest.fixture
+def spoiled() -> Iterator[Sandbox]:
+    """A real sandbox, for an agent to spoil."""
+    sandbox = LocalBackend().start(SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",)))
+    yield sandbox
+    sandbox.close()
+
+
+SPOILT = {
+    "workdir removed": 'rmdir "$PWD"',
+    "workdir a file": 'rmdir "$PWD"; echo > "$PWD"',
+    "workdir a link that leads out": 'rmdir "$PWD"; ln -s / "$PWD"',
+}
+
+
+@pytest.mark.parametrize("script", SPOILT.values(), ids=SPOILT)
+def test_an_agent_that_spoils_its_sandbox_has_failed(script, verify, spoiled) -> None:
+    """Whether no command runs any more, or the files cannot be brought: nobody else did it."""
+    assert spoiled.exec(["sh", "-c", script], timeout_sec=30).exit_code == 0
+    (result,), post_test = verify(sandbox=spoiled, command="true", files="verification", target="checks")
+    assert (result.passed, result.cause) == (False, Cause.VERIFIER_SAID_NO)
+    assert result.problems[0].startswith("The agent left")
+    assert b"FAIL  The agent left" in post_test
+
+
+def test_a_shell_that_was_replaced_is_the_agents_failure(verify, sandbox, tmp_path, monkeypatch) -> None:
+    for number, script in enumerate(("#!/bin/true", "#!/bin/cat", "no program")):
+        (tmp_path / f"bin{number}").mkdir()
+        (tmp_path / f"bin{number}/sh").write_text(f"{script}\n")
+        (tmp_path / f"bin{number}/sh").chmod(0o755)
+        spec = SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",), {"PATH": str(tmp_path / f"bin{number}")})
+        local = LocalBackend().start(spec)
+        try:
+            (result,), _ = verify(sandbox=local, command="true")
+        finally:
+            local.close()
+        assert (result.passed, result.cause) == (False, Cause.VERIFIER_SAID_NO)
 
 
 def test_the_files_arrive_in_the_target_with_their_modes(verify, sandbox, beside) -> None:

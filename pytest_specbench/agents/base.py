@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pytest_specbench.core.metrics import Measurement
 from pytest_specbench.core.records import Scalar
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import Journal
 from pytest_specbench.scenarios.model import Limits, ModelDefaults
+
+if TYPE_CHECKING:
+    from pytest_specbench.agents.models.spend import SpendLedger
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,10 @@ class Shell(Protocol):
         ...
 
     def read(self, pattern: str) -> dict[str, str]:
-        """Text of the files that match a glob relative to the workdir, keyed by path. Not recorded as a step."""
+        """Text of the files that match a glob relative to the workdir, keyed by path. Not recorded as a step.
+
+        Raises AgentError(ARTIFACT_INVALID) when they are too large, or made so that they cannot be read.
+        """
         ...
 
 
@@ -90,7 +96,11 @@ class Agent(Protocol):
     acts_freely: bool
     """True when its commands cannot be policed one by one: it then needs the approval mode `full-access`."""
     trusted: bool
-    """True when what it does is known beforehand (a solution script, a replayed model): it may run unisolated."""
+    """True when what it does is known beforehand, like a solution script: it may run unisolated."""
+    trusted_in_replay: bool
+    """The same where its model is a replay: true when all that it does comes from the model's replies. An agent that
+    does not have it is not trusted.
+    """
 
     def prepare(self, task: AgentTask) -> None:
         """Import and open what is slow, before the clock starts. Raises BlockedError when something is missing."""
@@ -115,4 +125,13 @@ class Interruptible(Protocol):
 
     def cancel(self) -> None:
         """Give up what is under way, such as a request to a model."""
+        ...
+
+
+@runtime_checkable
+class Chargeable(Protocol):
+    """An agent whose model's cost can be charged to the session."""
+
+    def charge_to(self, ledger: SpendLedger) -> None:
+        """Charge every reply to `ledger`, and stop at its cap. Called before `prepare`."""
         ...

@@ -28,6 +28,7 @@ class CommandAgent:
     version = pytest_specbench.__version__
     acts_freely = True
     trusted = True
+    trusted_in_replay = True
 
     def __init__(self, **options: Scalar) -> None:
         known_options(self.name, options, ("command",))

@@ -18,6 +18,7 @@ class NopAgent:
     version = pytest_specbench.__version__
     acts_freely = False
     trusted = True
+    trusted_in_replay = True
 
     def __init__(self, **options: Scalar) -> None:
         no_options(self.name, options)
@@ -26,6 +27,7 @@ class NopAgent:
         """Nothing is slow."""
 
     def run(self, task: AgentTask, shell: Shell, journal: Journal) -> AgentOutcome:  # noqa: ARG002 - the contract's
+        journal.message("user", task.instruction)
         journal.message("agent", "Nothing to do.")
         return AgentOutcome(usage=usage_without_model(0, "the nop agent asks no model"))
 

@@ -47,6 +47,7 @@ def run_single(command: str, *, what: str, shown: str, task: AgentTask, shell: S
     `what` names it in reasons, `shown` is the command as people should see it. An exit status other than 0 is the cause
     `agent_crashed`.
     """
+    journal.message("user", task.instruction)
     call = ToolCall("call_1", "shell", {"command": shown})
     step = journal.message("agent", f"Running {what}.", tool_calls=[call])
     result = shell.run(command, timeout_sec=max(remaining(task.deadline), 0.001))

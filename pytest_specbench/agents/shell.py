@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from pytest_specbench.agents.base import CommandResult
 from pytest_specbench.core.deadline import remaining
-from pytest_specbench.core.errors import AgentStoppedError
+from pytest_specbench.core.errors import AgentError, AgentStoppedError
 from pytest_specbench.core.policy import ApprovalMode, Decision, decide
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import Journal
-from pytest_specbench.sandboxes.base import Sandbox
+from pytest_specbench.sandboxes.base import Sandbox, SpoiledError
 
 EXIT_DENIED = 126
 MAX_READ_BYTES = 20_000_000
@@ -97,7 +97,11 @@ class PolicedShell:
 
     def read(self, pattern: str) -> dict[str, str]:
         self._check()
-        found = self._sandbox.fetch([pattern], max_bytes=MAX_READ_BYTES)
+        try:
+            found = self._sandbox.fetch([pattern], max_bytes=MAX_READ_BYTES)
+        except SpoiledError as error:
+            message = f"what matches {pattern!r} cannot be read: {error.message}"
+            raise AgentError(message, cause=Cause.ARTIFACT_INVALID) from error
         return {path: content.decode("utf-8", errors="replace") for path, content in found.items()}
 
     def _check(self) -> None:

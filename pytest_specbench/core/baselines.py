@@ -15,7 +15,7 @@ from pytest_specbench.core.records import BenchmarkRun, Fingerprint
 from pytest_specbench.core.status import Status
 
 PORTABLE = "portable"
-"""Host class of a baseline that holds host-independent metrics only, and so fits every host."""
+"""Host class of a baseline that holds host-independent metrics only: it fits every host, where that is asked for."""
 
 
 class BaselineRecord(Record):

@@ -22,8 +22,8 @@ class Settings:
     """Overrides the scenario's agent: registered name or `module:Class`."""
     model: str | None = None
     """Overrides the scenario's model."""
-    record: Path | None = None
-    """Cassette to write from a live model."""
+    record: str | None = None
+    """Cassette to write from the model's replies, absolute; a folder where it ends with a slash."""
     sandbox: str = "docker"
     """`docker`, `local`, `auto` or a third party's name."""
     sandbox_reason: str = ""

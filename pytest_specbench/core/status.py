@@ -67,6 +67,7 @@ class Cause(StrEnum):
     APPROVAL_NEEDED = "approval_needed"
     SESSION_COST_CAP = "session_cost_cap"
     NO_VERDICT = "no_verdict"
+    INTERRUPTED = "interrupted"
     INTERNAL_ERROR = "internal_error"
 
 

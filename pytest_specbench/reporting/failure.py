@@ -158,6 +158,10 @@ def _artifacts(run: BenchmarkRun, folder: Path | str) -> list[str]:
 def _next(run: BenchmarkRun) -> list[str]:
     """The command to run next; after the one that the notes name, where they name one."""
     words = ["run", "--scenarios", run.scenario_id, "--dataset", run.dataset_version]
+    if run.fingerprint is not None:
+        asked = {"--sandbox": "sandbox", "--agent": "agent", "--approval-mode": "approval_mode"}
+        found = {option: run.fingerprint.instrument.get(name) for option, name in asked.items()}
+        words += [word for option, value in found.items() if value is not None for word in (option, str(value))]
     named = any(line.lstrip(" ").startswith("next:") for line in run.notes.split("\n"))
     title = "then" if named else "next"
     return ["", f"{title}: {printable(shlex.join(['specbench', *words]))}"]

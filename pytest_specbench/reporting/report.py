@@ -79,6 +79,8 @@ class ScenarioReport(Record):
     """Why."""
     exit_code: int
     """What this scenario alone makes the command exit with: 0, 1 or 2."""
+    flaky: bool
+    """An earlier attempt of the same invocation ended otherwise; this is the last one."""
     executed_at: datetime
     """Start, UTC."""
     runtime_ms: float | int | None
@@ -237,6 +239,7 @@ def _scenario(run: BenchmarkRun) -> ScenarioReport:
         status=run.status,
         cause=run.cause,
         exit_code=code_of(run),
+        flaky=run.flaky,
         executed_at=run.executed_at,
         runtime_ms=_value(run, "runtime_ms"),
         runtime_delta_percent=run.comparison.runtime_percent,

@@ -1,88 +1,20 @@
-"""Tar archives that go into a sandbox and come out of it: made the same way every time, read without trust."""
+"""Tar archives on their way into a sandbox, and those that come out of it, which are read without trust."""
 
 from __future__ import annotations
 
 import io
-import os
-import stat
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from pytest_specbench.core.errors import InfrastructureError, ScenarioError
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes.base import FetchTooLargeError
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A regular file to be packed."""
-
-    data: bytes
-    mode: int = 0o644
-
-
-def pack(files: Mapping[str, bytes | Entry], *, mtime: int = 0) -> bytes:
-    """Return a tar archive of `files`, relative path -> content; the same bytes for the same content.
-
-    Sorted, uid and gid 0; `mtime` in seconds since 1970. Raises ValueError for a path that leaves the target folder.
-    """
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in sorted(files):
-            if safe_name(name) != name:
-                raise ValueError(f"archive path {name!r} must be relative, normalised and without '..'")
-            value = files[name]
-            entry = value if isinstance(value, Entry) else Entry(value)
-            _add(archive, name, entry, mtime)
-    return buffer.getvalue()
-
-
-def pack_path(source: Path, *, mtime: int = 0) -> bytes:
-    """Return a tar archive of a file (under its own name) or of a folder's content, empty folders included.
-
-    Modes become 0755 or 0644, so that the archive does not depend on who checked the files out. Raises ScenarioError
-    naming the file when there is a link or a special file.
-    """
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, path in _walk(source):
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                _add(archive, name, None, mtime)
-            elif stat.S_ISREG(mode):
-                _add(archive, name, Entry(path.read_bytes(), 0o755 if mode & stat.S_IXUSR else 0o644), mtime)
-            else:
-                kind = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
-                raise ScenarioError(
-                    f"is {kind}, which is not copied into a sandbox",
-                    where=str(path),
-                    expected="a regular file or a folder",
-                    hint=f"replace it by a copy of what it stands for, or remove it: {path}",
-                )
-    return buffer.getvalue()
-
-
-def _walk(source: Path) -> list[tuple[str, Path]]:
-    if not source.is_dir() or source.is_symlink():
-        return [(source.name, source)]
-    found = []
-    for folder, folders, names in os.walk(source):
-        for name in (*folders, *names):
-            path = Path(folder, name)
-            found.append((path.relative_to(source).as_posix(), path))
-    return sorted(found)
-
-
-def _add(archive: tarfile.TarFile, name: str, entry: Entry | None, mtime: int) -> None:
-    """Add a file, or a folder where `entry` is None."""
-    info = tarfile.TarInfo(name)
-    info.mtime = mtime
-    if entry is None:
-        info.type, info.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(info)
-    else:
-        info.size, info.mode = len(entry.data), entry.mode
-        archive.addfile(info, io.BytesIO(entry.data))
+MAX_FILES = 10_000
+"""The most files that one fetch takes."""
+MAX_ENTRIES = 250_000
+"""The most files and folders that one fetch looks through."""
 
 
 def pack_directory(name: str, *, owner: tuple[int, int] = (0, 0)) -> bytes:
@@ -123,27 +55,39 @@ def printable(name: str) -> str:
 
 @dataclass
 class Budget:
-    """How many bytes may still be kept, in all archives of one request."""
+    """How much may still be looked through and kept, in all archives or folders of one fetch."""
 
     max_bytes: int
     used: int = 0
+    files: int = 0
+    entries: int = 0
+
+    def look(self) -> None:
+        """Count a file or folder that is looked at. Raises FetchTooLargeError when there are too many."""
+        self.entries += 1
+        if self.entries > MAX_ENTRIES:
+            raise FetchTooLargeError(f"there are more than {MAX_ENTRIES} files to look through", hint=_HINT)
 
     def take(self, size: int) -> None:
-        """Raises InfrastructureError when that was too much."""
+        """Count a file that is wanted. Raises FetchTooLargeError when that was too much."""
         self.used += size
+        self.files += 1
         if self.used > self.max_bytes:
-            raise InfrastructureError(
-                f"the files to fetch hold more than {self.max_bytes} bytes",
-                hint="name fewer or smaller files, for example a narrower glob in success_artifacts",
-            )
+            raise FetchTooLargeError(f"the files to fetch hold more than {self.max_bytes} bytes", hint=_HINT)
+        if self.files > MAX_FILES:
+            raise FetchTooLargeError(f"there are more than {MAX_FILES} files to fetch", hint=_HINT)
+
+
+_HINT = "name fewer or smaller files, for example by a narrower glob in success_artifacts"
 
 
 @dataclass
 class Found:
-    """What was read: regular files by path, and the names of hard links, whose content is elsewhere."""
+    """What was read: regular files by path, and further names of files whose content is elsewhere."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    hardlinks: list[str] = field(default_factory=list)
+    hardlinks: dict[str, str | None] = field(default_factory=dict)
+    """Path -> path of the first name, where that is wanted too."""
 
 
 def read_regular(chunks: Iterator[bytes], path_of: Callable[[str], str | None], budget: Budget) -> Found:
@@ -153,15 +97,22 @@ def read_regular(chunks: Iterator[bytes], path_of: Callable[[str], str | None], 
     and names that are absolute or climb are left out. Stops reading as soon as `budget` is exceeded.
     """
     found = Found()
+
+    def wanted(name: str) -> str | None:
+        plain = safe_name(name)
+        return path_of(plain) if plain else None
+
     try:
         with tarfile.open(fileobj=_Chunks(chunks), mode="r|") as archive:
+            headers: list[tarfile.TarInfo] = archive.members  # type: ignore[attr-defined]  # typeshed leaves it out
             for member in archive:
-                name = safe_name(member.name)
-                path = path_of(name) if name and (member.isreg() or member.islnk()) else None
+                headers.clear()  # or those of all files that there are would be kept
+                budget.look()
+                path = wanted(member.name) if member.isreg() or member.islnk() else None
                 if path is None:
                     continue
                 if member.islnk():
-                    found.hardlinks.append(path)
+                    found.hardlinks[path] = wanted(member.linkname)
                     continue
                 budget.take(member.size)
                 source = archive.extractfile(member)

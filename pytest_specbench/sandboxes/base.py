@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import ImageIdentity, SandboxRecord
+
+
+class SpoiledError(InfrastructureError):
+    """The sandbox works, but what was done inside of it makes a call impossible: after an agent has acted, its doing.
+
+    Whoever knows that an agent had the sandbox before turns it into that agent's failure.
+    """
+
+
+class FetchTooLargeError(SpoiledError):
+    """The files to fetch hold too many bytes, or there are too many of them; the message names the limit."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,10 @@ class Availability:
 class Sandbox(Protocol):
     """One running sandbox. Every method raises InfrastructureError when the sandbox itself fails; a command that
     fails is no error. A path is absolute, or relative to `workdir`.
+
+    Whatever is done inside (the workdir removed, programs replaced, every process killed, names and sizes that no file
+    should have) is never a failure of the sandbox: a command that cannot be run any more ends with 126 or 127 and
+    says why in its output, and `put` and `fetch` raise SpoiledError.
     """
 
     workdir: str
@@ -92,14 +108,18 @@ class Sandbox(Protocol):
         ...
 
     def put(self, archive: bytes, target: str) -> None:
-        """Unpack a tar archive (made by us) into the folder `target`, which is made if needed."""
+        """Unpack a tar archive (made by us) into the folder `target`, which is made if needed.
+
+        Raises SpoiledError when what is there is in the way.
+        """
         ...
 
     def fetch(self, paths: Sequence[str], *, max_bytes: int) -> dict[str, bytes]:
         """Return the regular files that match the globs `paths`, relative to the workdir, keyed by their relative path.
 
         Links, devices and everything outside the workdir are left out. `**` crosses folders, `*` does not.
-        Raises InfrastructureError when they exceed `max_bytes`, so that nothing is silently left out.
+        Raises FetchTooLargeError when they exceed `max_bytes` or are too many, so that nothing is silently left out,
+        and SpoiledError when something else about them keeps them from being read.
         """
         ...
 

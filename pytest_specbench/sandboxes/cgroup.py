@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_specbench.sandboxes.sampling import Reading
 
 ROOT = Path("/sys/fs/cgroup")
+_PEAK_V1 = "memory.max_usage_in_bytes"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,19 @@ def read(group: Cgroup) -> Reading:
     )
 
 
+def reset_peak(group: Cgroup) -> bool:
+    """Let the kernel's peak begin anew. False where it cannot: without the right, and in version 2, whose peak can only
+    be reset for one open file, and only since Linux 6.12.
+    """
+    if group.memory is None or group.memory_version != 1:
+        return False
+    try:
+        (group.memory / _PEAK_V1).write_text("0")
+    except OSError:
+        return False
+    return True
+
+
 def _cpu_ns(group: Cgroup) -> int | None:
     if group.cpu is None:
         return None
@@ -103,10 +117,12 @@ def _working_set(group: Cgroup) -> int | None:
 
 
 def _kernel_peak(group: Cgroup) -> int | None:
-    """The kernel's peak, page cache included, since the group was made; kernels before 5.19 have none in version 2."""
+    """The kernel's peak, page cache included, since the group was made or `reset_peak`; kernels before 5.19 have none
+    in version 2.
+    """
     if group.memory is None:
         return None
-    file = group.memory / ("memory.max_usage_in_bytes" if group.memory_version == 1 else "memory.peak")
+    file = group.memory / (_PEAK_V1 if group.memory_version == 1 else "memory.peak")
     return int(file.read_text()) if file.is_file() else None
 
 

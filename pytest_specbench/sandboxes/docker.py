@@ -23,6 +23,7 @@ from pytest_specbench.sandboxes.docker_container import (
     is_not_running,
     others,
     remove_container,
+    require_shell,
 )
 from pytest_specbench.sandboxes.docker_engine import (
     ENGINE_FAULTS,
@@ -34,7 +35,7 @@ from pytest_specbench.sandboxes.docker_engine import (
     identity_of,
     inspect_image,
 )
-from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, Command, NotStartedError, Watch, run
+from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, COMMANDS_FAULT, Command, NotStartedError, Watch, run
 from pytest_specbench.sandboxes.docker_files import ContainerFiles
 from pytest_specbench.sandboxes.docker_kill import kill_token
 from pytest_specbench.sandboxes.docker_usage import Meter
@@ -108,9 +109,13 @@ class DockerSandbox:
         self._closing = Closing()
         self._removing = threading.Lock()
         self._removed = False
+        self._ruined: str | None = None
+        """Why the container cannot run any more, when what was done inside of it is to blame."""
 
     def prepare(self) -> None:
         """Give the workdir to the user who acts, and connect the network of the first phase."""
+        with engine_errors("look for a shell"):
+            require_shell(self._image, self._files.exists)
         owner = effective_user(self._user, self._run_briefly)
         if owner != (0, 0):
             self._files = ContainerFiles(self._api, self._container, self.workdir, owner)
@@ -139,19 +144,24 @@ class DockerSandbox:
     def _exec(self, command: Command, output: Output, deadline: float) -> int | None:
         with self._closing.watch() as closing, engine_errors("run a command in the sandbox"):
             watch = Watch(deadline, closing, lambda: self._kill(command.token))
-            try:
-                return run(self._api, self._container, command, output, watch)
-            except NotStartedError as error:
-                if not self._dies():
-                    # Too many processes, or no memory left for one more: what a shell says when it cannot fork.
-                    output(error.said)
-                    return CANNOT_RUN
-            except APIError as error:
-                if not (is_not_running(error) and self._dies()):
-                    raise
-            # A command may have killed the keeper, which is its own doing and not the engine's.
-            self._restart()
-            return run(self._api, self._container, command, output, watch)
+            for _ in range(2):
+                if self._ruined is not None:
+                    break
+                try:
+                    return run(self._api, self._container, command, output, watch)
+                except NotStartedError as error:
+                    if not self._dies():
+                        # Too many processes, or no memory left for one more: what a shell says when it cannot fork.
+                        output(error.said)
+                        return CANNOT_RUN
+                except APIError as error:
+                    if not (is_not_running(error) and self._dies()):
+                        raise
+                # A command may have killed the keeper, which is its own doing and not the engine's.
+                self._restart()
+            self._ruined = self._ruined or "the program that keeps it up ends at once"
+            output(f"the sandbox cannot be started again: {self._ruined}\n".encode())
+            return CANNOT_RUN
 
     def _dies(self) -> bool:
         """Whether the container is dead, or about to be: then the engine tells within a moment."""
@@ -204,10 +214,9 @@ class DockerSandbox:
                 return ()
             self._restart()
             still = others(self._api, self._container)
-        if still is None or still:
+        if still:
             raise InfrastructureError(
-                f"after a restart of the sandbox there is still: {'; '.join(still or ('no container',))}",
-                hint="restart the engine",
+                f"after a restart of the sandbox there is still: {'; '.join(still)}", hint="restart the engine"
             )
         return left or ()
 
@@ -238,10 +247,18 @@ class DockerSandbox:
         )
 
     def _restart(self) -> None:
-        """End everything at once. What was measured until now stands, and measuring goes on."""
+        """End everything at once. What was measured until now stands, and measuring goes on.
+
+        When it does not come up again because of what was done to its files, nothing runs in it either.
+        """
         if self._meter is not None:
             self._meter.pause()
-        self._api.restart(self._container, timeout=0)
+        try:
+            self._api.restart(self._container, timeout=0)
+        except APIError as error:
+            if not COMMANDS_FAULT.search(explain(error).encode()):
+                raise
+            self._ruined = explain(error)
         if self._meter is not None:
             self._meter.resume()
 
@@ -259,5 +276,8 @@ class DockerSandbox:
         output = Output(1_000_000, None)
         with self._closing.watch() as closing:
             watch = Watch(time.monotonic() + KILL_SEC, closing, lambda: None)
-            code = run(self._api, self._container, Command(argv, user), output, watch)
+            try:
+                code = run(self._api, self._container, Command(argv, user), output, watch)
+            except NotStartedError as error:
+                return CANNOT_RUN, error.said
         return code, output.kept()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from docker import APIClient
@@ -17,6 +18,8 @@ from pytest_specbench.sandboxes.sampling import MB
 
 SANDBOX_LABEL = "org.specbench.sandbox"
 KEEPER = ["sleep", "infinity"]
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where the engine looks for programs when the image does not say."""
 CAPABILITIES = (
     "CHOWN",  # package managers and `tar` as root give files to their users
     "DAC_OVERRIDE",  # root reads and writes what others own, as installers expect
@@ -98,6 +101,20 @@ def effective_user(user: str, run: Callable[[list[str], str], tuple[int | None, 
             hint="name a user of the image in runner.user, or numbers as 1000:1000",
         )
     return (int(numbers[0]), int(numbers[1]))
+
+
+def require_shell(image: Mapping[str, Any], exists: Callable[[PurePosixPath], bool]) -> None:
+    """Raise InfrastructureError(SETUP_FAILED) when the image has no `sh`: found missing later, it would seem to be the
+    agent's doing. `image` is what the engine knows of it, `exists` tells whether a path is there.
+    """
+    entries = (image.get("Config") or {}).get("Env") or []
+    path = {name: value for name, _, value in (entry.partition("=") for entry in entries)}.get("PATH") or DEFAULT_PATH
+    if not any(exists(PurePosixPath(folder) / "sh") for folder in path.split(":") if folder):
+        raise InfrastructureError(
+            f"the image has no program 'sh' on its PATH, {path}",
+            cause=Cause.SETUP_FAILED,
+            hint="name an image with a shell in runner.image",
+        )
 
 
 def is_not_running(error: APIError) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
@@ -12,14 +14,19 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.archive import Budget, Found, pack_directory, printable, read_regular, reown
+from pytest_specbench.sandboxes.base import FetchTooLargeError, SpoiledError
+from pytest_specbench.sandboxes.docker_engine import explain
 from pytest_specbench.sandboxes.globs import Glob, compile_globs
 
-STREAM_LIMIT = 4_000_000_000
+STREAM_LIMIT = 2_000_000_000
 """Most bytes that are streamed for one fetch, wanted files or not: a sparse file may pretend to be endless."""
 GO_DIRECTORY, GO_LINK = 1 << 31, 1 << 27
 """Bits of Go's file mode, in which the engine describes a path."""
+OBSTACLE = re.compile("not a directory|is a directory|file exists|cannot overwrite|too many (?:links|levels)")
+"""How the engine says that what is there is in the way."""
+LOOP = re.compile("too many (?:links|levels)")
+"""How it says that a link leads to itself."""
 
 
 class ContainerFiles:
@@ -35,7 +42,18 @@ class ContainerFiles:
         self._owner = owner
 
     def put(self, archive: bytes, target: str) -> None:
-        """Unpack `archive` into the folder `target`, absolute or relative to the workdir, which is made if needed."""
+        """Unpack `archive` into the folder `target`, absolute or relative to the workdir, which is made if needed.
+
+        Raises SpoiledError when what is there is in the way.
+        """
+        try:
+            self._put(archive, target)
+        except APIError as error:
+            if not OBSTACLE.search(explain(error)):
+                raise
+            raise SpoiledError(f"cannot put files into {target}, for something is in the way") from error
+
+    def _put(self, archive: bytes, target: str) -> None:
         folder = self._workdir / target
         data = reown(archive, self._owner)
         try:
@@ -55,6 +73,10 @@ class ContainerFiles:
             self.make_folder(folder.parent)
             self._api.put_archive(self._container, str(folder.parent), archive)
 
+    def exists(self, path: PurePosixPath) -> bool:
+        """Whether there is anything at an absolute path."""
+        return self._mode(path) is not None
+
     def fetch(self, patterns: Sequence[str], max_bytes: int) -> dict[str, bytes]:
         """Regular files that match, keyed by their path relative to the workdir."""
         files: dict[str, bytes] = {}
@@ -73,7 +95,11 @@ class ContainerFiles:
             return path if any(glob.matches(path) for glob in globs) else None
 
         found = self._read(prefix, path_of, budget)
-        for path in found.hardlinks:
+        for path, first in found.hardlinks.items():
+            if first in found.files:
+                budget.take(len(found.files[first]))
+                found.files[path] = found.files[first]
+                continue
             # In an archive a second name of a file is a mere reference; asked for by itself it is the file.
             for data in self._read(path, str, budget).files.values():
                 found.files[path] = data
@@ -81,7 +107,8 @@ class ContainerFiles:
 
     def _read(self, path: str, path_of: Callable[[str], str | None], budget: Budget) -> Found:
         try:
-            chunks, facts = self._api.get_archive(self._container, str(self._workdir / path))
+            # As bytes, since a name in a container need not be UTF-8.
+            chunks, facts = self._api.get_archive(self._container, os.fsencode(self._workdir / path))
         except NotFound:
             self._require_container()
             return Found()
@@ -114,8 +141,19 @@ class ContainerFiles:
             self._require_container()
             return None
         if response.status_code != 200:
-            raise APIError(f"the engine answered {response.status_code} for {path}", response=response)
+            return self._mode_of_loop(path)
         facts: dict[str, Any] = json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"]))
+        return int(facts["mode"])
+
+    def _mode_of_loop(self, path: PurePosixPath) -> int:
+        """What the engine refuses to describe is a link that leads to itself, or the engine's fault: a GET says why."""
+        try:
+            chunks, facts = self._api.get_archive(self._container, str(path))
+        except APIError as error:
+            if LOOP.search(explain(error)):
+                return GO_LINK
+            raise
+        chunks.close()
         return int(facts["mode"])
 
 
@@ -135,8 +173,8 @@ def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         left -= len(chunk)
         if left < 0:
-            raise InfrastructureError(
-                f"fetching files streamed more than {STREAM_LIMIT} bytes",
+            raise FetchTooLargeError(
+                f"the files to look through hold more than {STREAM_LIMIT} bytes",
                 hint="name the files by a narrower glob: the whole folder before the first wildcard is looked through",
             )
         yield chunk

@@ -40,11 +40,14 @@ class Meter:
         self._sampler: Sampler | None = None
         self._started_at = 0
         self._engine_saw_oom = False
+        self._peak_reset = False
         self._lock = threading.Lock()
 
     def resume(self) -> None:
         """Begin, or go on after `pause`. Raises the engine's errors."""
         facts = self._api.inspect_container(self._container)
+        if self._observed and not facts["State"]["Running"]:
+            return  # it did not come up again, and uses nothing any more
         source = self._source(facts)
         self._notes[source.note] = None
         self._started_at = self._started_at or int(time.time())
@@ -77,7 +80,8 @@ class Meter:
             if value is None:
                 reasons[name] = why
         notes = [*self._notes, *(f"sampling ended early: {problem}" for problem in problems)]
-        notes.append(f"{sum(part.samples for part in parts)} samples; the kernel's peak is since the container's start")
+        since = "measuring began" if self._peak_reset else "the container's start"
+        notes.append(f"{sum(part.samples for part in parts)} samples; the kernel's peak is since {since}")
         return Usage(
             cpu_ms=None if cpu is None else cpu / 1_000_000,
             peak_memory_mb=None if peak is None else peak / MB,
@@ -113,6 +117,8 @@ class Meter:
             return Source(
                 self._read_stats, "sampled from the engine's statistics: its control group is not visible here"
             )
+        if not self._observed:  # after a restart the group is new
+            self._peak_reset = cgroup.reset_peak(group)
         milliseconds = round(INTERVAL_SEC * 1000)
         return Source(
             lambda: cgroup.read(group), f"sampled every {milliseconds} ms from cgroup v{group.memory_version}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
+import subprocess
 import tempfile
 import threading
 import time
@@ -18,7 +18,7 @@ from typing import Literal
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import SandboxRecord
 from pytest_specbench.sandboxes import local_files
-from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
+from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, SpoiledError, Usage
 from pytest_specbench.sandboxes.closing import Closing
 from pytest_specbench.sandboxes.local_exec import Job, run
 from pytest_specbench.sandboxes.local_processes import ProcessFamily
@@ -74,6 +74,7 @@ class LocalSandbox:
         self._meter: LocalMeter | None = None
         self._closing = Closing()
         self._removing = threading.Lock()
+        self._removed = False
 
     def exec(
         self,
@@ -98,6 +99,7 @@ class LocalSandbox:
                 code = ended.exit_code
                 if self._meter is not None:
                     self._meter.add(ended.cpu_sec)
+                    self._meter.add_first_look(ended.first_look)
         return ExecResult(code, output.kept(), output.truncated, (time.monotonic() - started) * 1000)
 
     def put(self, archive: bytes, target: str) -> None:
@@ -111,6 +113,8 @@ class LocalSandbox:
         self._refuse_when_closed()
         try:
             return local_files.fetch(self._work, paths, max_bytes)
+        except PermissionError as error:
+            raise SpoiledError(f"cannot fetch {', '.join(paths)}: {error}") from error
         except OSError as error:
             raise InfrastructureError(f"cannot fetch {', '.join(paths)}: {error}") from error
 
@@ -137,12 +141,13 @@ class LocalSandbox:
     def close(self) -> None:
         self._closing.close()
         with self._removing:
-            if not self._root.exists():
+            if self._removed:
                 return
             if self._meter is not None:
                 self._meter.finish()
             self._family.kill()
             _remove(self._root)
+            self._removed = True
 
     def record(self) -> SandboxRecord:
         enforced = dict.fromkeys(("cpus", "memory", "pids", "network"), False)
@@ -154,15 +159,18 @@ class LocalSandbox:
 
 
 def _remove(root: Path) -> None:
-    """Remove a folder with all that is in it, also what was made read-only."""
-    for folder, folders, _ in os.walk(root):
-        for name in folders:
-            path = Path(folder, name)
-            if not path.is_symlink():
-                path.chmod(0o700)
-    try:
-        shutil.rmtree(root)
-    except OSError as error:
+    """Remove a folder with all that is in it, also what was made read-only.
+
+    By programs, for unlike Python's own functions they manage any depth and any length of a path.
+    """
+    said = b""
+    for program in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        try:
+            said = subprocess.run([*program, "--", str(root)], capture_output=True, check=False).stderr
+        except OSError as error:
+            said = str(error).encode()
+    if os.path.lexists(root):
         raise InfrastructureError(
-            f"cannot remove the local sandbox: {error}", hint=f"remove it by hand: rm -rf {root}"
-        ) from error
+            f"cannot remove the local sandbox: {said.decode(errors='replace').strip()[-300:]}",
+            hint=f"remove it by hand: rm -rf {root}",
+        )

@@ -25,6 +25,8 @@ class Ended:
 
     exit_code: int | None
     cpu_sec: float
+    first_look: int | None = None
+    """Bytes of memory that it held just after it began, 0 where it had ended by then; None when it did not begin."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def run(job: Job, sink: Callable[[bytes], None], family: ProcessFamily, closing:
         sink(f"cannot run {job.argv[0]!r}: {error}\n".encode())
         missing = isinstance(error, FileNotFoundError) and job.folder.is_dir()
         return Ended(NOT_FOUND if missing else CANNOT_RUN, 0.0)
-    family.add(process.pid)
+    first_look = family.add(process.pid)
     with _Child(process) as child:
         in_time = False
         killed: list[Killed] = []
@@ -67,7 +69,7 @@ def run(job: Job, sink: Callable[[bytes], None], family: ProcessFamily, closing:
         child.drain(sink)
     # The command's own CPU time is known from waiting for it.
     orphans = sum(one.cpu_sec for one in killed if one.process.pid != process.pid)
-    return Ended(child.exit_code if in_time else None, child.cpu_sec + orphans)
+    return Ended(child.exit_code if in_time else None, child.cpu_sec + orphans, first_look)
 
 
 class _Child:

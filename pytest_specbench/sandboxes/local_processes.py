@@ -16,6 +16,8 @@ from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.sampling import Reading
 
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
+FIRST_LOOKS = 10
+"""Within the first moment a program is still being loaded, and has no memory of its own."""
 KILL_SEC = 15.0
 """How long a search may go on finding something before a sandbox counts as not killable."""
 
@@ -45,12 +47,18 @@ class ProcessFamily:
         self._self = os.getpid()
         self._since = time.time()
 
-    def add(self, pid: int) -> None:
-        """Take in a process that we started."""
+    def add(self, pid: int) -> int:
+        """Take in a process that we have just started; return the bytes that it holds, 0 when it has ended already.
+
+        A command that lives shorter than the time between two samples is seen here or never.
+        """
+        seen = 0
         with suppress(*GONE):
             process = psutil.Process(pid)
+            seen = max(_anonymous_bytes(process) for _ in range(FIRST_LOOKS))
             with self._lock:
                 self._known.add(process)
+        return seen
 
     def living(self) -> list[psutil.Process]:
         """The members known so far and their descendants; cheap enough to be asked many times a second."""

@@ -20,13 +20,18 @@ SEARCH_EVERY = 25
 
 class LocalMeter:
     """CPU of the commands that ended, as the kernel tells when they are waited for, and of what still lives; memory by
-    sampling. Begins when it is made.
+    sampling, and by a look at every command as it begins. Begins when it is made.
+
+    The peak that the kernel tells along with the CPU time (`ru_maxrss`) is of no use: what a process held before it
+    became the command, that is as much as this process holds, is in it.
     """
 
     def __init__(self, family: ProcessFamily) -> None:
         self._family = family
         self._before = {process: cpu_seconds(process) for process in family.living()}
         self._ended_sec = 0.0
+        self._commands = 0
+        self._first_look = 0
         self._lock = threading.Lock()
         self._looks = 0
         self._sampler: Sampler | None = Sampler(self._read, INTERVAL_SEC).start()
@@ -36,6 +41,13 @@ class LocalMeter:
         """Count the CPU seconds of a command that ended."""
         with self._lock:
             self._ended_sec += cpu_sec
+
+    def add_first_look(self, memory: int | None) -> None:
+        """Take in what a command held as it began, in bytes; None for one that did not begin."""
+        if memory is not None:
+            with self._lock:
+                self._commands += 1
+                self._first_look = max(self._first_look, memory)
 
     def add_killed(self, killed: Iterable[Killed]) -> None:
         """Count what processes that were killed had used since the start."""
@@ -49,10 +61,17 @@ class LocalMeter:
                 self._observed = self._sampler.stop()
                 self._sampler = None
                 self._ended_sec += sum(self._since_start(process) for process in self._family.search())
-        peak = self._observed.peak_memory if self._observed else None
+        sampled = self._observed.peak_memory if self._observed else None
         reasons = {"kernel_peak_memory_mb": "the kernel keeps no peak for a family of plain processes"}
+        notes = []
+        peak = None if sampled is None else max(sampled, self._first_look)
         if peak is None:
             reasons["peak_memory_mb"] = "no sample could be taken"
+        elif not peak and self._commands:
+            peak = None
+            reasons["peak_memory_mb"] = "every command ended before its memory could be looked at"
+        elif not sampled and self._commands:
+            notes = ["memory: no sample saw a command; it is what one held as it began, so the least that it can be"]
         samples = self._observed.samples if self._observed else 0
         return Usage(
             cpu_ms=self._ended_sec * 1000,
@@ -62,6 +81,7 @@ class LocalMeter:
             reasons=reasons,
             notes=(
                 f"memory: {samples} samples, one every {round(INTERVAL_SEC * 1000)} ms, of what no file backs",
+                *notes,
                 "CPU: a daemon that ended by itself before the phase did is not counted",
                 "nothing is limited: whether the machine itself ran out of memory is not known",
             ),

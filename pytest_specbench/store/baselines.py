@@ -73,6 +73,8 @@ def write_baseline(root: Path, record: BaselineRecord) -> Path:
 
 def _read(path: Path, scenario_id: str) -> BaselineRecord:
     try:
+        if not path.is_file():
+            raise _invalid(path, "it is no regular file")  # reading a pipe would never end
         if path.stat().st_size > MAX_BYTES:
             raise _invalid(path, f"it is larger than {MAX_BYTES} bytes")
         record = BaselineRecord.model_validate(json.loads(path.read_bytes()))

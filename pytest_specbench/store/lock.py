@@ -56,6 +56,8 @@ def read_lock(scenario_folder: Path) -> Lock:
     """The lock beside the scenario file. An unreadable one blocks: a broken pin is no missing pin."""
     path = scenario_folder / LOCK_NAME
     try:
+        if os.path.lexists(path) and not path.is_file():
+            raise _broken(path, "it is no regular file")  # reading a pipe would never end
         if path.stat().st_size > MAX_BYTES:
             raise _broken(path, f"it is larger than {MAX_BYTES} bytes")
         return Lock(path, LockFile.model_validate(json.loads(path.read_bytes())), found=True)

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_specbench.core.errors import InfrastructureError, UsageError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
+from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.scenarios.model import Scenario, SuccessArtifact
 from pytest_specbench.verifiers import CHECKS
 from pytest_specbench.verifiers.base import VerificationContext
@@ -17,6 +18,10 @@ from pytest_specbench.verifiers.keep import keep
 
 MAX_BYTES = 20_000_000
 """What the matches of one artifact may hold together."""
+MAX_CHECKED_BYTES = 1_000_000
+"""The same where a named check reads them, so that sheer length does not make a check miss the verifier's deadline."""
+MAX_PROBLEMS = 50
+"""Problems that are told of one artifact."""
 FOLDER = "artifacts"
 """Folder inside of the verifier's folder that keeps a copy of every file that was looked at."""
 
@@ -38,12 +43,23 @@ class ArtifactVerifier:
         results = []
         for artifact in context.scenario.success_artifacts:
             context.remaining()
-            files = context.sandbox.fetch([artifact.path], max_bytes=self.max_bytes)
-            _keep_new(context, files, kept)
-            result = _judge(artifact, files, checks[artifact.check])
+            result, files = self._result(context, artifact, checks[artifact.check], kept)
             context.write(_account(result, files).encode("utf-8", "backslashreplace"))
             results.append(result)
         return results
+
+    def _result(
+        self, context: VerificationContext, artifact: SuccessArtifact, check: Check | None, kept: set[str]
+    ) -> tuple[CheckResult, Mapping[str, bytes]]:
+        """The result, and the files that were looked at: none where the agent made them so that they cannot be."""
+        limit = self.max_bytes if check is None else min(self.max_bytes, MAX_CHECKED_BYTES)
+        try:
+            files = context.sandbox.fetch([artifact.path], max_bytes=limit)
+        except SpoiledError as error:
+            problem = f"What matches {shown(artifact.path)} cannot be judged: {shown(error.message)}."
+            return _failed(artifact, Cause.ARTIFACT_INVALID, [problem]), {}
+        _keep_new(context, files, kept)
+        return _judge(artifact, files, check), files
 
 
 def _load(name: str | None) -> Check | None:
@@ -67,22 +83,28 @@ def _keep_new(context: VerificationContext, files: Mapping[str, bytes], kept: se
 
 
 def _judge(artifact: SuccessArtifact, files: Mapping[str, bytes], check: Check | None) -> CheckResult:
-    name = f"artifact {shown(artifact.path)}" + (f" ({shown(artifact.check)})" if artifact.check else "")
     if not files:
-        problem = f"No file matches {shown(artifact.path)}."
-        return CheckResult(name=name, passed=False, cause=Cause.ARTIFACT_MISSING, problems=(problem,))
-    problems = tuple(
+        return _failed(artifact, Cause.ARTIFACT_MISSING, [f"No file matches {shown(artifact.path)}."])
+    problems = [
         f"{shown(path)}: {shown(problem)}"
         for path in sorted(files)
         for problem in _problems_of(files[path], artifact.check, check)
-    )
-    return CheckResult(
-        name=name,
-        passed=not problems,
-        cause=Cause.ARTIFACT_INVALID if problems else Cause.VERIFIED,
-        problems=problems,
-        files=tuple(shown(path) for path in sorted(files)),
-    )
+    ]
+    looked_at = tuple(shown(path) for path in sorted(files))
+    if problems:
+        return _failed(artifact, Cause.ARTIFACT_INVALID, problems, looked_at)
+    return CheckResult(name=_name(artifact), passed=True, files=looked_at)
+
+
+def _failed(artifact: SuccessArtifact, cause: Cause, problems: list[str], files: tuple[str, ...] = ()) -> CheckResult:
+    told = problems[:MAX_PROBLEMS]
+    if len(problems) > MAX_PROBLEMS:
+        told.append(f"There are {len(problems) - MAX_PROBLEMS} more problems.")
+    return CheckResult(name=_name(artifact), passed=False, cause=cause, problems=tuple(told), files=files)
+
+
+def _name(artifact: SuccessArtifact) -> str:
+    return f"artifact {shown(artifact.path)}" + (f" ({shown(artifact.check)})" if artifact.check else "")
 
 
 def _problems_of(content: bytes, name: str | None, check: Check | None) -> list[str]:

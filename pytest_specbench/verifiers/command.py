@@ -7,10 +7,9 @@ from pathlib import PurePosixPath
 from pytest_specbench.core.errors import InfrastructureError, ScenarioError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
-from pytest_specbench.sandboxes.archive import Entry, pack
-from pytest_specbench.sandboxes.base import ExecResult, Sandbox
+from pytest_specbench.sandboxes.base import ExecResult, SpoiledError
 from pytest_specbench.scenarios.model import Scenario, Verification
-from pytest_specbench.scenarios.tree import list_tree
+from pytest_specbench.scenarios.tree import list_tree, pack
 from pytest_specbench.verifiers.base import VerificationContext
 from pytest_specbench.verifiers.display import shown
 
@@ -18,6 +17,14 @@ CANNOT_START = (126, 127)
 """Exit statuses by which a shell says that a command cannot be started."""
 SIGNALLED = range(129, 193)
 """Exit statuses by which a shell says that a signal ended a command."""
+ALIVE = 7
+"""Exit status by which the sandbox's shell shows that it still works."""
+PREPARING_SHARE = 0.5
+"""How much of the time that is left looking at the shell or removing one thing may take."""
+WRAP = (
+    "see post-test.txt of the trial; a call of a program that the agent was to build must not decide this: "
+    "wrap it, as in `timeout 60 ./tool || exit 1`"
+)
 
 _CLEAR = """\
 chmod u+rwx . 2>/dev/null
@@ -44,8 +51,12 @@ class CommandVerifier:
         verification = context.scenario.verification
         if verification is None:
             return []
-        if verification.files is not None:
-            _bring(context, verification, verification.files)
+        spoiled = _shell_problem(context)
+        if spoiled is None and verification.files is not None:
+            spoiled = _bring(context, verification, verification.files)
+        if spoiled is not None:
+            context.write(f"FAIL  {spoiled}\n".encode())
+            return [_said_no(verification, spoiled)]
         context.write(f"$ {verification.command.rstrip()}\n".encode())
         result = context.sandbox.exec(
             ["sh", "-c", verification.command], timeout_sec=context.remaining(), on_output=context.write
@@ -56,37 +67,52 @@ class CommandVerifier:
         return [_judge(verification, result)]
 
 
-def _bring(context: VerificationContext, verification: Verification, files: str) -> None:
-    """Put the files where the agent has nothing left."""
+def _shell_problem(context: VerificationContext) -> str | None:
+    """What the agent did to the shell or to the workdir so that no command runs there; None when all is well."""
+    result = context.sandbox.exec(["sh", "-c", f"exit {ALIVE}"], timeout_sec=context.remaining() * PREPARING_SHARE)
+    if result.exit_code == ALIVE:
+        return None
+    ended = "was killed at its deadline" if result.timed_out else f"ended with exit status {result.exit_code}"
+    return f"The agent left a sandbox in which no command runs: `exit {ALIVE}` {ended}{_last_words(result.output)}"
+
+
+def _bring(context: VerificationContext, verification: Verification, files: str) -> str | None:
+    """Put the files where the agent has nothing left; what it left that cannot be removed is told, as a problem."""
     try:
-        tree = list_tree(context.scenario_folder, files)
-        content = {file.path: Entry(file.source.read_bytes(), 0o755 if file.executable else 0o644) for file in tree}
+        archive = pack(context.scenario_folder, files)
+        names = [file.path for file in list_tree(context.scenario_folder, files)]
     except (OSError, ScenarioError) as error:
         message = f"cannot read the verification files {files!r}: {error}"
         raise InfrastructureError(message, cause=Cause.VERIFIER_CRASHED) from error
     target = PurePosixPath(verification.target)
-    doomed = [target] if target.parts else [PurePosixPath(name) for name in sorted(content)]
-    for path in doomed:
-        _clear(context.sandbox, path, context.remaining())
-    context.sandbox.put(pack(content), verification.target)
+    for path in [target] if target.parts else [PurePosixPath(name) for name in names]:
+        problem = _clear(context, path)
+        if problem is not None:
+            return problem
+    try:
+        context.sandbox.put(archive, verification.target)
+    except SpoiledError as error:
+        return f"The agent left something at {shown(verification.target)} that is in the way: {shown(error.message)}."
+    return None
 
 
-def _clear(sandbox: Sandbox, path: PurePosixPath, timeout_sec: float) -> None:
-    result = sandbox.exec(["sh", "-c", _CLEAR, "sh", *path.parts], timeout_sec=timeout_sec)
-    if result.timed_out:
-        raise InfrastructureError(f"removing {path} took too long", cause=Cause.VERIFIER_TIMEOUT)
-    if result.exit_code:
-        detail = shown(result.output.decode("utf-8", "replace").strip())
-        raise InfrastructureError(
-            f"cannot remove what the agent left at {path}: {detail}", cause=Cause.VERIFIER_CRASHED
-        )
+def _clear(context: VerificationContext, path: PurePosixPath) -> str | None:
+    result = context.sandbox.exec(
+        ["sh", "-c", _CLEAR, "sh", *path.parts], timeout_sec=context.remaining() * PREPARING_SHARE
+    )
+    if result.exit_code == 0:
+        return None
+    why = "it took too long" if result.timed_out else f"exit status {result.exit_code}"
+    return f"What the agent left at {shown(str(path))} cannot be removed: {why}{_last_words(result.output)}"
 
 
 def _judge(verification: Verification, result: ExecResult) -> CheckResult:
     command = shown(verification.command.strip(), limit=200)
     if result.timed_out or result.exit_code is None:
         raise InfrastructureError(
-            f"the verification command was still running at its deadline: {command}", cause=Cause.VERIFIER_TIMEOUT
+            f"the verification command was still running at its deadline: {command}",
+            cause=Cause.VERIFIER_TIMEOUT,
+            hint=WRAP,
         )
     code = result.exit_code
     if code in CANNOT_START or code in SIGNALLED or code < 0:
@@ -98,13 +124,16 @@ def _judge(verification: Verification, result: ExecResult) -> CheckResult:
         raise InfrastructureError(
             f"the verification command {why} (exit status {code}): {command}",
             cause=Cause.VERIFIER_CRASHED,
-            hint="see post-test.txt of the trial",
+            hint=WRAP,
         )
-    name = f"command {command}"
     if code == 0:
-        return CheckResult(name=name, passed=True)
-    said = f"The command exited with status {code}" + _last_words(result.output)
-    return CheckResult(name=name, passed=False, cause=Cause.VERIFIER_SAID_NO, problems=(said,))
+        return CheckResult(name=f"command {command}", passed=True)
+    return _said_no(verification, f"The command exited with status {code}" + _last_words(result.output))
+
+
+def _said_no(verification: Verification, problem: str) -> CheckResult:
+    name = f"command {shown(verification.command.strip(), limit=200)}"
+    return CheckResult(name=name, passed=False, cause=Cause.VERIFIER_SAID_NO, problems=(problem,))
 
 
 def _last_words(output: bytes) -> str:

@@ -10,9 +10,9 @@ from pytest_specbench.agents.models.base import ModelClient, ModelReply, ModelRe
 from pytest_specbench.agents.models.live import LiveModel
 from pytest_specbench.agents.models.record import RecordingModel, cassette_path
 from pytest_specbench.agents.models.replay import ReplayModel
-from pytest_specbench.agents.models.secrets import known_secrets
 from pytest_specbench.agents.models.spend import LedgeredModel, SpendLedger
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 
 if TYPE_CHECKING:
@@ -43,6 +43,6 @@ def open_model(task: AgentTask, *, ledger: SpendLedger | None = None) -> ModelCl
         if ledger is not None:
             model = LedgeredModel(model, ledger)
     if task.record_cassette:
-        secrets = known_secrets({**os.environ, **task.environment})
-        model = RecordingModel(model, cassette_path(task.record_cassette, task.scenario_id), secrets=secrets)
+        redactor = Redactor.from_environment((), {**os.environ, **task.environment})
+        model = RecordingModel(model, cassette_path(task.record_cassette, task.scenario_id), redactor=redactor)
     return model

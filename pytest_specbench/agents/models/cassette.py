@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +12,7 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints, Validation
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.status import Cause
+from pytest_specbench.recording.files import write_bytes
 
 MAX_BYTES = 5_000_000
 """A larger cassette is refused."""
@@ -215,17 +214,7 @@ def save_cassette(cassette: Cassette, path: Path) -> None:
     """Write a cassette so that `path` holds the old content or the new one, never a part."""
     text = yaml.dump(_plain(cassette), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_bytes(path, text.encode())
 
 
 def _plain(cassette: Cassette) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from pytest_specbench.agents.models.base import MALFORMED_ARGUMENTS, ModelReply, ModelRequest
 from pytest_specbench.agents.models.failures import ProviderFault, classify, missing_key, unknown_model
-from pytest_specbench.agents.models.secrets import known_secrets, redact
 from pytest_specbench.agents.models.usage import read_usage
 from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
 from pytest_specbench.core.errors import (
@@ -24,6 +23,7 @@ from pytest_specbench.core.errors import (
     InfrastructureError,
     SpecbenchError,
 )
+from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import ToolCall
 from pytest_specbench.scenarios.model import ModelDefaults
@@ -63,7 +63,7 @@ class LiveModel:
         self.name = name
         self._defaults = defaults or ModelDefaults(name=name)
         self._litellm = import_litellm()
-        self._secrets = known_secrets(os.environ)
+        self._redactor = Redactor.from_environment((), os.environ)
         self._cancelled = threading.Event()
         self._key_names: tuple[str, ...] = ()
         self._api_key = self._find_key()
@@ -106,9 +106,9 @@ class LiveModel:
         except Exception as error:  # LiteLLM lets through whatever its provider modules raise
             kind = classify(error, model=self.name, key_names=self._key_names)
             if isinstance(kind, SpecbenchError):
-                kind.message = redact(kind.message, self._secrets)
+                kind.message = self._redactor.text(kind.message)
                 raise kind from error
-            return replace(kind, message=redact(kind.message, self._secrets))
+            return replace(kind, message=self._redactor.text(kind.message))
 
     def _ask(self, request: ModelRequest, timeout: float) -> Any:
         options: dict[str, Any] = dict(self._defaults.parameters)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pytest_specbench.agents.models.base import ModelClient, ModelReply, ModelRequest
 from pytest_specbench.agents.models.cassette import (
@@ -19,8 +18,8 @@ from pytest_specbench.agents.models.cassette import (
 )
 from pytest_specbench.agents.models.match import conversation_digest, shown_tail, tail_digest
 from pytest_specbench.agents.models.replay import ReplayModel
-from pytest_specbench.agents.models.secrets import redact
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 
 
@@ -37,14 +36,14 @@ class RecordingModel:
 
     While the conversation goes on it lies beside its place as `.partial`; `finish` gives it its name. An existing
     cassette is never overwritten: BlockedError(CONFIGURATION). A replay that is recorded keeps its provenance and gets
-    `expects` filled. Values of `secrets` are replaced in what is written.
+    `expects` filled. What is written has passed the `redactor`.
     """
 
-    def __init__(self, inner: ModelClient, path: Path, *, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, inner: ModelClient, path: Path, *, redactor: Redactor) -> None:
         self._inner = inner
         self._path = path
         self._partial = path.with_name(f"{path.name}.partial")
-        self._secrets = secrets
+        self._redactor = redactor
         self._refuse_existing()
         if isinstance(inner, ReplayModel):
             self._cassette = inner.cassette.model_copy(update={"replies": []})
@@ -76,7 +75,7 @@ class RecordingModel:
                 exit_codes=list(request.exit_codes),
                 tail=tail_digest(request),
                 conversation=conversation_digest(request),
-                text=redact(shown_tail(request), self._secrets),
+                text=self._redactor.text(shown_tail(request)),
             ),
             reply=self._reply(request, reply),
         )
@@ -108,21 +107,16 @@ class RecordingModel:
             cost_usd=reply.usage.cost_usd,
         )
         calls = [
-            CassetteCall(id=call.tool_call_id, name=call.function_name, arguments=self._clean(dict(call.arguments)))
+            CassetteCall(id=call.tool_call_id, name=call.function_name, arguments=self._redactor.json(call.arguments))
             for call in reply.tool_calls
         ]
         return CassetteReply(
-            content=redact(reply.content, self._secrets),
-            reasoning=None if reply.reasoning is None else redact(reply.reasoning, self._secrets),
+            content=self._redactor.text(reply.content),
+            reasoning=None if reply.reasoning is None else self._redactor.text(reply.reasoning),
             tool_calls=calls,
             usage=None if usage == CassetteUsage() else usage,
             cut=reply.finish_reason == "length",
         )
-
-    def _clean(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: redact(value, self._secrets) if isinstance(value, str) else value for key, value in arguments.items()
-        }
 
     def _refuse_existing(self) -> None:
         if self._path.exists():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import pytest_specbench
 from pytest_specbench.agents.base import AgentOutcome, AgentTask, Shell
-from pytest_specbench.agents.models import REPLAY, ModelClient, SpendLedger, open_model
+from pytest_specbench.agents.models import ModelClient, SpendLedger, open_model
 from pytest_specbench.agents.models.usage import price_table_name
 from pytest_specbench.agents.orchestrator.options import as_configuration, parse_options
 from pytest_specbench.agents.orchestrator.stages import parse_command_path
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from pytest_specbench.agents.orchestrator.agent import SpecKitOrchestrator
 
 
-@runtime_checkable
-class Chargeable(Protocol):
-    """An agent whose model's cost can be charged to the session."""
-
-    def charge_to(self, ledger: SpendLedger) -> None:
-        """Charge every reply to `ledger`, and stop at its cap. Called before `prepare`."""
-        ...
-
-
 class OrchestratorAgent:
     """Drives `SpecKitOrchestrator`, the very class that terminal-bench loads, through our contract."""
 
@@ -39,6 +30,7 @@ class OrchestratorAgent:
     version = pytest_specbench.__version__
     acts_freely = False
     trusted = False
+    trusted_in_replay = True
 
     def __init__(self, **options: Scalar) -> None:
         self._options = parse_options(options)
@@ -52,7 +44,6 @@ class OrchestratorAgent:
 
     def prepare(self, task: AgentTask) -> None:
         parse_command_path(task.command_path)
-        self.trusted = (task.model or "").startswith(REPLAY)
         self._model = open_model(task, ledger=self._ledger)
         if self._model.live:
             self._price_table = price_table_name(task.model_defaults.prices if task.model_defaults else None)

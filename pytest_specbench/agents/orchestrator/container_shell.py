@@ -10,7 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from pytest_specbench.agents.base import CommandResult
-from pytest_specbench.core.errors import AgentStoppedError, InfrastructureError
+from pytest_specbench.core.errors import AgentError, AgentStoppedError, InfrastructureError
+from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import Journal
 
 _MAX_OUTPUT = 1_000_000
@@ -70,6 +71,10 @@ class ContainerShell:
         code, output = self._exec(_READ.format(glob=pattern), _CONTROL_SEC, stderr=False)
         if code != 0:
             raise InfrastructureError(f"files {pattern!r} could not be read: exit code {code}")
+        if len(output) > _MAX_OUTPUT:
+            raise AgentError(
+                f"what matches {pattern!r} holds more than {_MAX_OUTPUT} bytes", cause=Cause.ARTIFACT_INVALID
+            )
         parts = output.decode("utf-8", errors="replace").split("\0")
         names, texts = parts[:-1:2], parts[1::2]
         return {name: text for name, text in zip(names, texts, strict=False) if ".." not in name.split("/")}

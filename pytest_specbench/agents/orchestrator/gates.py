@@ -73,7 +73,7 @@ class Gates:
         text = self.shell.read(FEATURE_FILE).get(FEATURE_FILE)
         try:
             value = json.loads(text or "{}").get("feature_directory")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return None
         if not isinstance(value, str) or not value.strip():
             return None

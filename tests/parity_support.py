@@ -1,0 +1,88 @@
+"""Projects whose runs are compared: real git repositories, locks, and baselines that rest on a real run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Container, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scenario_files import Project, Ran
+
+from pytest_specbench.core.baselines import Approval, BaselineRecord, propose
+from pytest_specbench.core.records import BenchmarkRun
+from pytest_specbench.store.baselines import write_baseline
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+"""When the approvals of the tests are given."""
+
+CALM = {"runtime_ms": 1e9, "peak_memory_mb": 1e9, "cpu_ms": 1e9}
+"""Approved values that no run on any machine exceeds."""
+
+STRICT = {"runtime_ms": 1e-3, "peak_memory_mb": 1e-3}
+"""Approved values that every run exceeds."""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder, as somebody with a name, whatever this machine's configuration says."""
+    who = ["-c", "user.name=Tester", "-c", "user.email=tester@example.invalid", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
+
+
+def commit(project: Project) -> None:
+    """Make the project a git repository that holds all of it."""
+    if not (project.path / ".git").exists():
+        project.file(".gitignore", "__pycache__/\n.pytest_cache/\n/stdout\n/stderr\n")
+        git(project.path, "init", "-q")
+    git(project.path, "add", "-A")
+    git(project.path, "commit", "-q", "--allow-empty", "-m", "as it is")
+
+
+def lock_content(project: Project, folder: str = ".") -> dict[str, Any]:
+    """The lock file of a folder."""
+    content: dict[str, Any] = json.loads((project.path / folder / "specbench.lock").read_text("utf-8"))
+    return content
+
+
+def benchmark_run(ran: Ran, scenario_id: str = "demo") -> BenchmarkRun:
+    """The record that a run left."""
+    return BenchmarkRun.model_validate(ran.run(scenario_id))
+
+
+def approve(
+    project: Project,
+    ran: Ran,
+    scenario_id: str = "demo",
+    *,
+    metrics: Mapping[str, float | int | bool] | None = None,
+    portable: bool = False,
+    host: str | None = None,
+    at: datetime = NOW,
+    supersedes: str | None = None,
+    lacking: Container[str] = (),
+    **changes: Any,
+) -> BaselineRecord:
+    """Make a run the baseline, as an approval would. `metrics` gives some of them other values (by default: values
+    that no machine exceeds), `host` gives it another host class, those of `lacking` are left out, `changes` replace
+    fields of the record.
+    """
+    approval = Approval(by="maintainers", notes="good enough", at=at, portable=portable, supersedes=supersedes)
+    record = propose(benchmark_run(ran, scenario_id), approval)
+    values = CALM | dict(metrics or {})
+    known = {
+        name: summary.model_copy(update={"value": values[name], "low": None, "high": None, "values": (values[name],)})
+        if name in values
+        else summary
+        for name, summary in record.metrics.items()
+        if name not in lacking
+    }
+    update: dict[str, Any] = {"metrics": known, **changes}
+    if host is not None:
+        fingerprint = record.fingerprint
+        update["fingerprint"] = fingerprint.model_copy(update={"host": {**fingerprint.host, "class": host}})
+    record = record.model_copy(update=update)
+    write_baseline(project.path / "baselines", record)
+    return record

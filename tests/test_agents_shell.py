@@ -1,0 +1,41 @@
+"""The shell that agents get, over a real sandbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from agents_support import MemoryJournal
+
+from pytest_specbench.agents import shell as agents_shell
+from pytest_specbench.agents.shell import PolicedShell
+from pytest_specbench.core.errors import AgentError
+from pytest_specbench.core.status import Cause
+from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.local import LocalBackend
+
+
+@pytest.fixture
+def shell() -> Iterator[PolicedShell]:
+    sandbox = LocalBackend().start(SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",)))
+    deadline = time.monotonic() + 60
+    yield PolicedShell(sandbox, MemoryJournal(), policy=None, deadline=deadline, command_sec=None, environment={})
+    sandbox.close()
+
+
+def test_a_file_that_is_too_large_to_read_is_the_agents_failure(
+    shell: PolicedShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents_shell, "MAX_READ_BYTES", 10)
+    shell.run("mkdir specs; echo fine > specs/small; echo much too long > specs/spec.md")
+    assert shell.read("specs/small") == {"specs/small": "fine\n"}
+    with pytest.raises(AgentError, match="more than 10 bytes") as caught:
+        shell.read("specs/*")
+    assert caught.value.cause is Cause.ARTIFACT_INVALID
+
+
+def test_a_workdir_that_is_gone_is_the_agents_failure(shell: PolicedShell) -> None:
+    shell.run('rmdir "$PWD"')
+    assert shell.run("true").exit_code == 126
+    assert shell.read("**") == {}

@@ -1,0 +1,310 @@
+"""Every option: command line over environment over ini file over default, and a wrong value names its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario_files import Project, command
+
+from pytest_specbench.options import OPTIONS, Option
+
+GOOD: dict[str, tuple[str, Any]] = {
+    "dataset": ("suite==1.0", "suite==1.0"),
+    "registry": ("registry.json", "registry.json"),
+    "scenarios": ("demo, other", ["demo", "other"]),
+    "agent": ("nop", "nop"),
+    "model": ("replay:a.yaml", "replay:a.yaml"),
+    "record": ("cassette.yaml", "{root}/cassette.yaml"),
+    "sandbox": ("local", "local"),
+    "trials": ("2", 2),
+    "output": ("elsewhere", "{root}/elsewhere"),
+    "format": ("json", "json"),
+    "approval-mode": ("trusted", "trusted"),
+    "max-cost": ("0.5", 0.5),
+    "baselines": ("approved", "{root}/approved"),
+    "host-parity": ("portable", "portable"),
+    "require-baseline": ("always", "always"),
+    "host-class": ("ci-4core", "ci-4core"),
+    "allow-unisolated-model": ("true", True),
+    "allow-dirty": ("true", True),
+    "no-incident": ("true", True),
+}
+"""Option -> a value as it is given, and as it stands in the settings."""
+
+BAD = {
+    "trials": ["0", "-1", "two", "1.5"],
+    "max-cost": ["0", "-1", "nan", "inf", "much"],
+    "format": ["yaml"],
+    "approval-mode": ["fullaccess"],
+    "host-parity": ["blok"],
+    "require-baseline": ["sometimes"],
+    "allow-dirty": ["perhaps"],
+}
+
+ELSEWHERE = {"lock", "lock-check"}
+"""Options that run nothing; they have tests of their own."""
+
+
+def option(name: str) -> Option:
+    return next(each for each in OPTIONS if each.name == name)
+
+
+def read(project: Project, name: str, *arguments: str) -> tuple[Any, str]:
+    """The value of an option and where it came from, as a session with these arguments sees them."""
+    import pytest_specbench.options as module
+
+    settings = module.read_settings(project.pytester.parseconfigure(*arguments))
+    value = getattr(settings, option(name).field)
+    plain = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    return plain, settings.sources[option(name).field]
+
+
+def test_every_option_is_tested_here() -> None:
+    assert {each.name for each in OPTIONS} - ELSEWHERE == set(GOOD)
+
+
+@pytest.mark.parametrize("name", GOOD)
+class TestSources:
+    def test_command_line(self, project: Project, name: str) -> None:
+        text, value = GOOD[name]
+        flag = option(name).option if option(name).flag else f"{option(name).option}={text}"
+
+        assert read(project, name, flag) == (expected(value, project), "command line")
+
+    def test_ini_file(self, project: Project, name: str) -> None:
+        text, value = GOOD[name]
+        project.ini(**{name.replace("-", "_"): text})
+
+        assert read(project, name) == (expected(value, project), f"ini {option(name).ini}")
+
+    def test_default(self, project: Project, name: str) -> None:
+        project.ini()
+
+        _, source = read(project, name)
+
+        assert source == "default"
+
+    def test_environment_over_ini_file_and_command_line_over_both(
+        self, project: Project, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        variable = option(name).environment
+        if variable is None:
+            pytest.skip("has no environment variable")
+        text, value = GOOD[name]
+        project.ini(**{name.replace("-", "_"): "minimal" if name == "approval-mode" else "from-ini"})
+        monkeypatch.setenv(variable, text)
+
+        assert read(project, name) == (expected(value, project), f"environment {variable}")
+
+        monkeypatch.setenv(variable, "minimal" if name == "approval-mode" else "from-environment")
+        assert read(project, name, f"{option(name).option}={text}") == (expected(value, project), "command line")
+
+
+def expected(value: Any, project: Project) -> Any:
+    return value.replace("{root}", str(project.path)) if isinstance(value, str) else value
+
+
+def test_the_variables_of_the_contract() -> None:
+    assert {each.environment for each in OPTIONS if each.environment} >= {
+        "SPEC_BENCH_DATASET",
+        "SPEC_BENCH_SCENARIOS",
+        "SPEC_BENCH_AGENT",
+        "SPEC_BENCH_MODEL",
+        "SPEC_BENCH_ARTIFACTS",
+    }
+
+
+class TestWrongValues:
+    @pytest.mark.parametrize(("name", "value"), [(name, value) for name in BAD for value in BAD[name]])
+    def test_in_the_ini_file(self, project: Project, name: str, value: str) -> None:
+        project.more_ini(**{name.replace("-", "_"): value})
+        project.scenario()
+
+        ran = project.run()
+
+        assert ran.code == 4
+        assert option(name).ini in ran.err
+        assert repr(value) in ran.err
+        assert "Traceback" not in ran.out + ran.err
+
+    @pytest.mark.parametrize(("name", "value"), [(name, BAD[name][0]) for name in BAD if not option(name).flag])
+    def test_on_the_command_line(self, project: Project, name: str, value: str) -> None:
+        project.scenario()
+
+        ran = project.run(f"{option(name).option}={value}")
+
+        assert ran.code == 4
+        assert option(name).option in ran.err
+        assert repr(value) in ran.err
+        assert "Traceback" not in ran.out + ran.err
+
+    def test_the_nearest_is_named(self, project: Project) -> None:
+        project.more_ini(approval_mode="full_access")
+        project.scenario()
+
+        ran = project.run()
+
+        assert "--specbench-approval-mode from ini specbench_approval_mode: got 'full_access'" in ran.err
+        assert "the nearest is 'full-access'" in ran.err
+
+    def test_with_workers_they_are_told_the_same_way(self, project: Project) -> None:
+        project.more_ini(trials="0")
+        project.scenario()
+
+        ran = project.process("-n2")
+
+        assert ran.code == 4
+        assert "specbench_trials" in ran.err
+
+
+class TestWhatTheyDo:
+    def test_trials(self, either: Project) -> None:
+        either.scenario(trials=2)
+
+        ran = either.run("--specbench-trials=3")
+
+        assert ran.scenario()["trials"] == 3
+        assert [trial["artifacts_path"] for trial in ran.run()["trials"]] == [
+            "demo/trial-01",
+            "demo/trial-02",
+            "demo/trial-03",
+        ]
+        assert ran.scenario()["metrics"]["success"]["values"] == [True, True, True]
+
+    def test_trials_of_the_scenario(self, project: Project) -> None:
+        project.scenario(trials=2)
+
+        assert project.run().scenario()["trials"] == 2
+
+    def test_output(self, project: Project) -> None:
+        project.scenario()
+
+        ran = project.run("--specbench-output=there/it/is")
+
+        assert ran.code == 0
+        assert (project.path / "there/it/is/latest/report.json").is_file()
+        assert not (project.path / ".terminalbench").exists()
+
+    def test_output_that_cannot_be_written_is_no_pass(self, project: Project) -> None:
+        project.file("occupied", "a file\n")
+        project.scenario()
+
+        ran = project.run("--specbench-output=occupied")
+
+        assert ran.code not in {0, 1}
+
+    def test_agent(self, project: Project) -> None:
+        project.scenario()
+
+        ran = project.run("--specbench-agent=nop")
+
+        assert ran.verdict() == ("regression", "artifact_missing", 1)
+        assert ran.run()["trials"][0]["agent"]["name"] == "nop"
+
+    def test_agent_from_a_module_of_the_project(self, either: Project) -> None:
+        either.module("actors", LOCAL_AGENT)
+        either.scenario()
+
+        ran = either.run("--specbench-agent=actors:Actor")
+
+        assert ran.verdict() == ("provisional", "verified", 0)
+        agent = ran.run()["trials"][0]["agent"]
+        assert (agent["name"], agent["version"]) == ("actors:Actor", "7.1")
+        assert agent["configuration"] == {"mood": "calm"}
+
+    @pytest.mark.parametrize("name", ["actors:Nobody", "no_such_module:Actor"])
+    def test_an_agent_that_cannot_be_imported_blocks(self, project: Project, name: str) -> None:
+        project.module("actors", LOCAL_AGENT)
+        project.scenario()
+
+        ran = project.run(f"--specbench-agent={name}")
+
+        assert ran.verdict() == ("blocked", "configuration", 2)
+        assert "cannot be imported" in ran.scenario()["notes"]
+
+    def test_options_of_the_scenarios_agent_are_not_for_another(self, project: Project) -> None:
+        project.file("solve.sh", "echo solved > result.txt\n")
+        project.scenario(solution="solve.sh")
+
+        assert project.run("--specbench-agent=oracle").code == 0
+
+    def test_host_class(self, project: Project) -> None:
+        project.scenario()
+
+        ran = project.run("--specbench-host-class=ci-4core")
+
+        host = ran.run()["fingerprint"]["host"]
+        assert (host["class"], host["declared"]) == ("ci-4core", True)
+
+    def test_max_cost_and_no_incident_stand_in_the_report(self, project: Project) -> None:
+        project.scenario()
+
+        ran = project.run("--specbench-max-cost=2.5", "--specbench-no-incident", "--specbench-allow-unisolated-model")
+
+        settings = ran.report["settings"]
+        assert settings["max_cost_usd"] == 2.5
+        assert settings["no_incident"] is True
+        assert settings["allow_unisolated_model"] is True
+        assert settings["sources"]["max_cost_usd"] == "command line"
+
+    def test_an_unclean_repository_blocks_unless_it_is_acknowledged(self, project: Project) -> None:
+        project.more_ini(allow_dirty="")
+        project.scenario()
+
+        assert project.run().verdict() == ("blocked", "unclean_repository", 2)
+        assert project.run("--specbench-allow-dirty").code == 0
+
+    def test_a_sandbox_that_nobody_knows(self, project: Project) -> None:
+        project.scenario()
+
+        ran = project.run("--specbench-sandbox=dokcer")
+
+        assert ran.verdict() == ("blocked", "configuration", 2)
+        assert "the nearest is 'docker'" in ran.scenario()["notes"]
+
+    def test_the_command_line_is_recorded(self, project: Project) -> None:
+        project.scenario()
+
+        ran = project.process("--specbench-trials=2")
+
+        metadata = json.loads((ran.folder / "run_metadata.json").read_text())
+        assert "--specbench-trials=2" in metadata["argv"]
+        assert metadata["settings"]["trials"] == 2
+        assert metadata["sources"]["trials"] == "command line"
+        assert metadata["sources"]["sandbox"] == "ini specbench_sandbox"
+        assert metadata["versions"]["pytest"] == pytest.__version__
+
+    def test_the_environment_of_the_host_does_not_reach_the_agent(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("A_HOST_VARIABLE", "host")
+        project.scenario(
+            agent=command('test -z "$A_HOST_VARIABLE" && test "$GIVEN" = yes && echo made > result.txt'),
+            environment={"GIVEN": "yes"},
+        )
+
+        assert project.run().code == 0
+
+
+LOCAL_AGENT = """
+from pytest_specbench.agents.base import AgentOutcome
+
+class Actor:
+    name = "actor"
+    version = "7.1"
+    acts_freely = False
+    trusted = True
+
+    def prepare(self, task):
+        pass
+
+    def configuration(self):
+        return {"mood": "calm"}
+
+    def run(self, task, shell, journal):
+        assert shell.run("echo made > result.txt").exit_code == 0
+        return AgentOutcome()
+"""

@@ -1,0 +1,45 @@
+"""A sandbox whose owner is gone is abandoned; one of a live owner, of another machine or of nobody known is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pytest_specbench.sandboxes.owner import PREFIX, is_abandoned, owner_labels
+
+
+@pytest.fixture(scope="module")
+def labels_of_the_dead() -> dict[str, str]:
+    code = "import json; from pytest_specbench.sandboxes.owner import owner_labels; print(json.dumps(owner_labels()))"
+    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def test_a_process_that_is_gone_has_abandoned_its_sandboxes(labels_of_the_dead):
+    assert is_abandoned(labels_of_the_dead)
+
+
+def test_a_live_process_has_not():
+    assert not is_abandoned(owner_labels())
+
+
+def test_another_process_with_the_same_number_is_not_the_owner():
+    assert is_abandoned({**owner_labels(), f"{PREFIX}started": "1000.0"})
+
+
+def test_an_earlier_boot_left_nothing_alive():
+    assert is_abandoned({**owner_labels(), f"{PREFIX}boot": "another"})
+
+
+def test_another_machine_is_never_touched(labels_of_the_dead):
+    assert not is_abandoned({**labels_of_the_dead, f"{PREFIX}machine": "another"})
+
+
+@pytest.mark.parametrize("name", ["machine", "boot", "pid", "started"])
+def test_what_is_not_certain_is_never_touched(labels_of_the_dead, name):
+    missing = {key: value for key, value in labels_of_the_dead.items() if key != PREFIX + name}
+    assert not is_abandoned(missing)
+    if name in ("pid", "started"):
+        assert not is_abandoned({**labels_of_the_dead, PREFIX + name: "?"})
