@@ -42,7 +42,7 @@ class ScenarioFile(pytest.File):
         """The scenario in the file. An invalid file, or a second one with the same id, is a collection error."""
         try:
             loaded = load_scenario(self.path, known_checks=self.state.known_checks)
-            self.state.claim(loaded)
+            self.state.selection.claim(loaded)
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None
         yield ScenarioItem.from_parent(self, name=loaded.scenario.scenario_id)

@@ -71,7 +71,7 @@ class SpecbenchHooks:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out the scenarios that were not asked for."""
         if self.state is not None:
-            self.state.select(items)
+            self.state.selection.select(items, broken=self.state.verdicts.broken)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -115,7 +115,7 @@ class SpecbenchHooks:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember a file that could not be collected; a controller hears of those of its workers here."""
         if self.state is not None or (report.failed and report.nodeid.endswith(SUFFIXES)):
-            self.active().collected(report)
+            self.active().verdicts.collected(report)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -167,7 +167,12 @@ class SpecbenchHooks:
         if self.state is not None:
             self.state.print_summary(terminalreporter)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Interrupt the workers too, before they are shut down."""
+        if self.state is not None:
+            self.state.interrupted()
+
     def pytest_unconfigure(self) -> None:
         """End what runs beside the session."""
         if self.state is not None:
-            self.state.close()
+            self.state.unconfigure()

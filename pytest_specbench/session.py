@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from pytest_specbench.core.errors import DatasetError, ScenarioError, SpecbenchError
+from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import EXIT_BLOCKED, Status
-from pytest_specbench.gate import lock_scenario, no_verdict, run_benchmark
+from pytest_specbench.gate import lock_scenario, run_benchmark
 from pytest_specbench.options import read_settings
 from pytest_specbench.reporting.live import ProgressThread, progress_on
 from pytest_specbench.reporting.progress import Heartbeat, ProgressView
@@ -30,10 +30,14 @@ from pytest_specbench.reporting.table import render_table
 from pytest_specbench.reporting.text import printable_lines
 from pytest_specbench.reporting.write import write_report
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
-from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
-from pytest_specbench.scenarios.loader import SUFFIXES, LoadedScenario, load_scenario
+from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
+from pytest_specbench.selection import Selection
+from pytest_specbench.signals import TerminationAsInterrupt
+from pytest_specbench.verdicts import Verdicts
 from pytest_specbench.verifiers import CHECKS
 
+INTERRUPTED_SEC = 5.0
+"""How long workers that were interrupted may take to clean up; CI services kill after 7.5 s."""
 WORDS = {
     Status.PASS: ("passed", ".", ("PASS", {"green": True})),
     Status.PROVISIONAL: ("provisional", "p", ("PROVISIONAL", {"yellow": True})),
@@ -53,18 +57,11 @@ class ScenarioSession:
         self.settings: Settings = read_settings(config)
         self._choice: Choice | None = None
         self.known_checks = CHECKS.names()
-        self._claimed: dict[str, str] = {}
-        self._datasets: dict[Path, Dataset | None] = {}
-        self._outside: set[str] = set()
-        self._started: dict[str, None] = {}
-        self._runs: dict[str, BenchmarkRun] = {}
+        self.selection = Selection(config, self.settings)
+        self.verdicts = Verdicts()
+        self._termination = TerminationAsInterrupt()
         self._report: Report | None = None
-        self._collection_problems: list[str] = []
-        self._died: dict[str, str] = {}
-        self._unknown: list[str] = []
-        self._failed = 0
         self._unwritten = ""
-        self._broken = False
         self._usage_error = ""
         self._view = ProgressView(self._progress_folder)
         self._live: ProgressThread | None = None
@@ -76,7 +73,10 @@ class ScenarioSession:
     # -- before the first scenario ---------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Keep stdout for the report when it is JSON: everything else that pytest prints goes to stderr."""
+        """Take SIGTERM for an interruption, and keep stdout for the report when it is JSON: everything else that pytest
+        prints goes to stderr. May be called again.
+        """
+        self._termination.install()
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if self.settings.format == "json" and reporter is not None and reporter._tw._file is not sys.stderr:  # noqa: SLF001 - pytest has no public way
             from _pytest.config import create_terminal_writer
@@ -103,75 +103,6 @@ class ScenarioSession:
     def _take(self, choice: Choice) -> None:
         self._choice = choice
         self.settings = replace(self.settings, sandbox=choice.name, sandbox_reason=choice.reason)
-
-    # -- collection --------------------------------------------------------------------------------------------------
-
-    def claim(self, loaded: LoadedScenario) -> None:
-        """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
-        scenario_id, where = loaded.scenario.scenario_id, loaded.where("scenario_id")
-        first = self._claimed.setdefault(scenario_id, where)
-        if first != where:
-            raise ScenarioError(
-                f"{scenario_id!r} is the id of another scenario as well, at {first}",
-                where=where,
-                expected="an id that is unique in the session, since baselines are keyed on it",
-            )
-        if not self._in_dataset(loaded):
-            self._outside.add(scenario_id)
-
-    def select(self, items: list[pytest.Item]) -> None:
-        """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name."""
-        ours = [item for item in items if hasattr(item, "benchmark_run")]
-        if self.locking and len(ours) < len(items):  # an ordinary test would run something
-            self.config.hook.pytest_deselected(items=[item for item in items if item not in ours])
-            items[:] = ours
-        if not ours:
-            return
-        wanted = self.settings.scenarios
-        ids = sorted(item.name for item in ours)
-        for name in wanted:
-            if name not in ids:
-                near = get_close_matches(name, ids, n=1)
-                self._refuse(
-                    f"--specbench-scenarios: no collected scenario is called {name!r}; expected one of "
-                    f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else ""),
-                    items,
-                )
-                return
-        if self.worker and self._broken and not self.config.getoption("continue_on_collection_errors"):
-            # xdist goes on after files that could not be collected. A benchmark does not, with or without workers.
-            items[:] = [item for item in items if not hasattr(item, "benchmark_run")]
-            return
-        out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
-        if out:
-            dropped = set(map(id, out))
-            items[:] = [item for item in items if id(item) not in dropped]
-            self.config.hook.pytest_deselected(items=out)
-
-    def _refuse(self, message: str, items: list[pytest.Item]) -> None:
-        """Run nothing, for the options are wrong. A worker cannot say so itself: it leaves it to its controller."""
-        if not self.worker:
-            raise pytest.UsageError(message)
-        self.config.workeroutput["specbench_usage_error"] = message  # type: ignore[attr-defined]
-        items.clear()
-
-    def worker_ended(self, output: Mapping[str, Any]) -> None:
-        """Take in what a worker could not say itself."""
-        self._usage_error = output.get("specbench_usage_error", self._usage_error)
-
-    def _in_dataset(self, loaded: LoadedScenario) -> bool:
-        """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
-        if self.settings.dataset is None:
-            return True
-        if loaded.folder not in self._datasets:
-            try:
-                self._datasets[loaded.folder] = resolve_dataset(
-                    self.settings.dataset, registry=self.settings.registry, near=loaded.folder
-                )
-            except DatasetError:
-                self._datasets[loaded.folder] = None
-        dataset = self._datasets[loaded.folder]
-        return dataset is None or contains(dataset, loaded)
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -241,43 +172,21 @@ class ScenarioSession:
 
     def scenario_started(self, nodeid: str) -> None:
         """A scenario began: from now on it owes a verdict."""
-        self._started[nodeid] = None
+        self.start()
+        self.verdicts.started[nodeid] = None
         self._watch()
 
     def received(self, report: pytest.TestReport) -> None:
-        """Take in the benchmark run that a report carries."""
-        self._failed += report.failed and report.nodeid in self._started
-        text = getattr(report, "specbench", None)
-        if text is not None:
-            if self._choice is None:  # without an option on the command line, the workers chose
-                self._take(Choice(*report.specbench_sandbox))
-            run, before = BenchmarkRun.model_validate_json(text), self._runs.get(report.nodeid)
-            if before is not None:
-                flaky = before.flaky or (before.status, before.cause) != (run.status, run.cause)
-                mark = "flaky; " if flaky else ""
-                notes = f"{run.notes}\n{mark}attempt before this one: {before.status}, {before.cause}".lstrip()
-                run = run.model_copy(update={"flaky": flaky, "notes": notes})
-            self._runs[report.nodeid] = run
+        """Take in what a report carries."""
+        run = self.verdicts.received(report)
+        if run is not None:
             self._view.forget(run.scenario_id)
-        elif report.failed and report.nodeid in self._started and report.nodeid not in self._runs:
-            self._died[report.nodeid] = report.longreprtext
+            if self._choice is None:  # without an option on the command line, the workers chose
+                self._take(Choice(*getattr(report, "specbench_sandbox", (self.settings.sandbox, ""))))
 
-    def _complete(self) -> None:
-        """Give every scenario that started and gave no verdict a blocked one, with the reason as far as it is known."""
-        for nodeid in self._started:
-            if nodeid not in self._runs:
-                path = self.config.rootpath / nodeid.partition("::")[0]
-                why = self._died.get(nodeid, "the run ended before it gave a verdict")
-                try:
-                    self._runs[nodeid] = no_verdict(load_scenario(path), self.settings, why)
-                except (SpecbenchError, OSError):
-                    self._unknown.append(nodeid)  # its file is gone: the report lists it by its node id
-
-    def collected(self, report: pytest.CollectReport) -> None:
-        """Remember what could not be collected."""
-        if report.failed:
-            self._broken |= report.nodeid.endswith(SUFFIXES)
-            self._collection_problems.append(f"{report.nodeid}: {report.longreprtext}")
+    def worker_ended(self, output: Mapping[str, Any]) -> None:
+        """Take in what a worker could not say itself."""
+        self._usage_error = output.get("specbench_usage_error", self._usage_error)
 
     def add_to(self, json_report: dict[str, Any]) -> None:
         """Put our report into another tool's."""
@@ -301,28 +210,28 @@ class ScenarioSession:
             session.exitstatus = EXIT_BLOCKED
         if self.worker or self.locking or self.config.getoption("collectonly"):
             return
-        if not (self._started or self._runs or self._broken):
+        if not (self.verdicts.started or self.verdicts.runs or self.verdicts.broken):
             return
         status = int(session.exitstatus)
-        if self._broken and status == 1 and session.testsfailed == len(self._collection_problems):
+        if self.verdicts.broken and status == 1 and session.testsfailed == len(self.verdicts.problems):
             status = 2  # what pytest says without workers; with them it calls files that it cannot collect failed tests
-        self._complete()
+        self.verdicts.complete(self.config.rootpath, self.settings)
         info = RunInfo.of(
             self.settings,
             run_id=UUID(self.settings.run_id),
             generated_at=datetime.now(UTC),
-            missing=tuple(self._unknown),
+            missing=tuple(self.verdicts.unknown),
             interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED
             and not session.shouldfail
-            and not (self._broken and not self._started),
+            and not (self.verdicts.broken and not self.verdicts.started),
         )
         info = replace(
             info,
             pytest_status=status,
-            collection_problems=tuple(self._collection_problems),
-            other_failures=max(0, session.testsfailed - self._failed - len(self._collection_problems)),
+            collection_problems=tuple(self.verdicts.problems),
+            other_failures=max(0, session.testsfailed - self.verdicts.failed - len(self.verdicts.problems)),
         )
-        self._report = make_report(list(self._runs.values()), info=info)
+        self._report = make_report(list(self.verdicts.runs.values()), info=info)
         session.exitstatus = self._report.exit_code
         redactor = Redactor.from_environment((), os.environ)
         try:
@@ -338,7 +247,7 @@ class ScenarioSession:
             return
         capture = self.config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            for run in self._runs.values():
+            for run in self.verdicts.runs.values():
                 if run.status is Status.BLOCKED or run.exit_code == EXIT_BLOCKED:
                     lines = [f"specbench: {run.scenario_id}: {run.status}: {run.cause}", run.notes]
                     if "\n".join(run.comparison.diff) not in run.notes:
@@ -364,6 +273,21 @@ class ScenarioSession:
         encoding = getattr(writer._file, "encoding", None) or "utf-8"  # noqa: SLF001 - as above
         for line in render_table(self._report, width=writer.fullwidth, color=terminal.hasmarkup, encoding=encoding):
             terminal.write_line(line)
+
+    def interrupted(self) -> None:
+        """Pass an interruption on to the workers that run a scenario, and wait until they have cleaned up behind it.
+
+        pytest-xdist would do so after 5 s, and kill them after 10.
+        """
+        for pid in self._view.processes():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGTERM)  # SIGINT may be ignored, as a shell does for what runs behind
+        self._view.wait_until_idle(INTERRUPTED_SEC)
+
+    def unconfigure(self) -> None:
+        """End what runs beside the session, and give back what was taken over."""
+        self.close()
+        self._termination.restore()
 
     def close(self) -> None:
         """Stop showing progress."""

@@ -54,7 +54,7 @@ class FolderShell:
         return CommandResult(process.returncode, output.decode(errors="replace"))
 
     def read(self, pattern: str) -> dict[str, str]:
-        found = glob.glob(pattern, root_dir=self.folder)
+        found = glob.glob(pattern, root_dir=self.folder)  # noqa: PTH207 - as the sandbox: relative paths
         return {path: (self.folder / path).read_text() for path in found if (self.folder / path).is_file()}
 
 
@@ -133,8 +133,10 @@ def init_project(folder: Path, integration: str = "generic") -> Path:
     options = ["--integration-options=--commands-dir .agent/commands"] if integration == "generic" else []
     project = folder / "project"
     subprocess.run(
-        [specify, "init", str(project), "--integration", integration, *options]
-        + ["--script", "sh", "--ignore-agent-tools", "--non-interactive"],
+        [
+            *(specify, "init", str(project), "--integration", integration, *options),
+            *("--script", "sh", "--ignore-agent-tools", "--non-interactive"),
+        ],
         check=True,
         capture_output=True,
         cwd=folder,

@@ -77,8 +77,14 @@ class TestRule2NoBaselineOfThisInstrument:
 
     @pytest.mark.parametrize(
         ("require", "ever", "owed"),
-        [("never", True, False), ("never", False, False), ("known", False, False), ("known", True, True)]
-        + [("always", False, True), ("always", True, True)],
+        [
+            ("never", True, False),
+            ("never", False, False),
+            ("known", False, False),
+            ("known", True, True),
+            ("always", False, True),
+            ("always", True, True),
+        ],
     )
     def test_require_baseline(self, require, ever, owed):
         assert (matched(ever=ever, require_baseline=require).cause is Cause.APPROVAL_NEEDED) is owed

@@ -23,7 +23,7 @@ def run_bounded[T](
 
     Raises DeadlineExceededError otherwise: Python cannot kill a thread, so the caller takes away what it works on
     (closes the sandbox, the shell, the journal). `on_late` is called with a result that arrives too late, so that
-    nothing that was made is lost. A signal that arrives while waiting (KeyboardInterrupt) leaves the phase behind as well.
+    nothing that was made is lost. A signal that arrives while waiting (KeyboardInterrupt) leaves the phase behind, too.
     """
     lock = threading.Lock()
     results: list[T] = []

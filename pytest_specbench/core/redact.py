@@ -14,7 +14,9 @@ MIN_LENGTH = 6
 """Shorter values are left alone: they would shred everything else."""
 _MIN_IMPLICIT = 8
 """The same for values that nobody named as secret."""
-_SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$|_(?:KEY|TOKEN|SECRET|PASSWORD)_", re.IGNORECASE
+)
 type _Bytes = bytes  # inside of Redactor, `bytes` is its method
 _TOKEN = rb"[A-Za-z0-9_.~+/=-]"
 _SHAPES: tuple[tuple[str, bytes], ...] = (
@@ -57,7 +59,7 @@ class Redactor:
 
     @classmethod
     def from_environment(cls, names: Iterable[str], environ: Mapping[str, str]) -> Redactor:
-        """Redact the variables `names`, and those whose names end like a secret's (KEY, TOKEN, SECRET, PASSWORD)."""
+        """Redact the variables `names`, and those whose names read like a secret's (KEY, TOKEN, ...)."""
         named = {name: environ[name] for name in names if environ.get(name)}
         implied = {
             name: value

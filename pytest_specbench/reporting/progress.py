@@ -133,6 +133,17 @@ class ProgressView:
         with suppress(OSError):
             beat_path(self._folder, scenario_id).unlink(missing_ok=True)
 
+    def processes(self) -> list[int]:
+        """Ids of the living processes that run an item, this one left out."""
+        return sorted({beat.pid for beat in self._beats() if _is_alive(beat)} - {os.getpid()})
+
+    def wait_until_idle(self, seconds: float) -> None:
+        """Wait until no other process runs an item, or until the time is over."""
+        over = time.monotonic() + seconds
+        # Looked at again and again, since no event comes from a worker that is being shut down.
+        while self.processes() and time.monotonic() < over:
+            time.sleep(0.05)
+
     def _beats(self) -> list[Beat]:
         beats = []
         for path in self._folder.glob("*.json"):

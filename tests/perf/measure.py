@@ -61,8 +61,10 @@ def main(wanted: list[str]) -> None:
 def idle(folder: Path) -> None:
     """Blocked and loaded in turn, so that a machine that slows down slows both."""
     (folder / "test_unrelated.py").write_text("def test_nothing():\n    pass\n")
-    blocked, loaded = ["-p", "no:specbench"], []
-    times = [(run_pytest(folder, *blocked, "--collect-only"), run_pytest(folder, "--collect-only")) for _ in range(11)]
+    times = [
+        (run_pytest(folder, "-p", "no:specbench", "--collect-only"), run_pytest(folder, "--collect-only"))
+        for _ in range(11)
+    ]
     floor, ours = (statistics.median(column) for column in zip(*times, strict=True))
     difference = statistics.median(b - a for a, b in times)
     show("idle: collect-only of an unrelated project", ours, floor, "the same without the plugin")

@@ -11,7 +11,7 @@ from pytest_specbench.agents.orchestrator.budget import Budget
 from pytest_specbench.agents.orchestrator.gates import Gates
 from pytest_specbench.agents.orchestrator.loop import StageLoop
 from pytest_specbench.agents.orchestrator.options import OrchestratorOptions
-from pytest_specbench.agents.orchestrator.prompts import SYSTEM_PROMPT, load_stage_prompt
+from pytest_specbench.agents.orchestrator.prompts import SYSTEM_PROMPT, StagePrompt, load_stage_prompt
 from pytest_specbench.agents.orchestrator.stages import Stage, parse_command_path
 from pytest_specbench.core.errors import AgentError
 from pytest_specbench.core.status import Cause
@@ -52,14 +52,15 @@ class Pipeline:
         gates = Gates(self.shell)
         loop = StageLoop(self.model, self.shell, self.journal, self.budget, self.options, self.task.deadline)
         self.journal.message("system", SYSTEM_PROMPT)
+        # All of them before the first stage: what an agent does to the command files is no fault of the project's.
+        prompts = {stage.name: load_stage_prompt(self.shell, stage.name, self.task.instruction) for stage in stages}
         for number, stage in enumerate(stages):
             follows = number > 0 and stages[number - 1].makes == stage.needs
             if not follows:  # the gate after the stage before has just looked at the same file
                 gates.before(stage)
-            notes.append(self._stage(stage, gates, loop))
+            notes.append(self._stage(stage, prompts[stage.name], gates, loop))
 
-    def _stage(self, stage: Stage, gates: Gates, loop: StageLoop) -> str:
-        prompt = load_stage_prompt(self.shell, stage.name, self.task.instruction)
+    def _stage(self, stage: Stage, prompt: StagePrompt, gates: Gates, loop: StageLoop) -> str:
         self.journal.event("stage_start", stage=stage.name, prompt=prompt.path)
         self.on_stage(stage.name)
         commands = loop.run(stage.name, prompt.text)

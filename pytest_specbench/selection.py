@@ -1,0 +1,96 @@
+"""Which of the scenarios in the files belong to the session, and which of them were asked for."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import pytest
+
+from pytest_specbench.core.errors import DatasetError, ScenarioError
+from pytest_specbench.core.settings import Settings
+from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
+from pytest_specbench.scenarios.loader import LoadedScenario
+
+
+class Selection:
+    """Takes scenarios in as their files are collected, then leaves out those that nobody asked for."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._claimed: dict[str, str] = {}
+        self._datasets: dict[Path, Dataset | None] = {}
+        self._outside: set[str] = set()
+
+    def claim(self, loaded: LoadedScenario) -> None:
+        """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
+        scenario_id, where = loaded.scenario.scenario_id, loaded.where("scenario_id")
+        first = self._claimed.setdefault(scenario_id, where)
+        if first != where:
+            raise ScenarioError(
+                f"{scenario_id!r} is the id of another scenario as well, at {first}",
+                where=where,
+                expected="an id that is unique in the session, since baselines are keyed on it",
+            )
+        if not self._in_dataset(loaded):
+            self._outside.add(scenario_id)
+
+    def select(self, items: list[pytest.Item], *, broken: bool) -> None:
+        """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name.
+
+        `broken` tells that some file could not be collected. Raises pytest.UsageError for an id that nobody has.
+        """
+        ours = [item for item in items if hasattr(item, "benchmark_run")]
+        if (self._settings.lock or self._settings.lock_check) and len(ours) < len(
+            items
+        ):  # an ordinary test would run something
+            self._config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+            items[:] = ours
+        if not ours:
+            return
+        wanted = self._settings.scenarios
+        ids = sorted(item.name for item in ours)
+        for name in wanted:
+            if name not in ids:
+                near = get_close_matches(name, ids, n=1)
+                self._refuse(
+                    f"--specbench-scenarios: no collected scenario is called {name!r}; expected one of "
+                    f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else ""),
+                    items,
+                )
+                return
+        if (
+            hasattr(self._config, "workerinput")
+            and broken
+            and not self._config.getoption("continue_on_collection_errors")
+        ):
+            # xdist goes on after files that could not be collected. A benchmark does not, with or without workers.
+            items[:] = [item for item in items if not hasattr(item, "benchmark_run")]
+            return
+        out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
+        if out:
+            dropped = set(map(id, out))
+            items[:] = [item for item in items if id(item) not in dropped]
+            self._config.hook.pytest_deselected(items=out)
+
+    def _refuse(self, message: str, items: list[pytest.Item]) -> None:
+        """Run nothing, for the options are wrong. A worker cannot say so itself: it leaves it to its controller."""
+        if not hasattr(self._config, "workerinput"):
+            raise pytest.UsageError(message)
+        self._config.workeroutput["specbench_usage_error"] = message  # type: ignore[attr-defined]
+        items.clear()
+
+    def _in_dataset(self, loaded: LoadedScenario) -> bool:
+        """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
+        if self._settings.dataset is None:
+            return True
+        if loaded.folder not in self._datasets:
+            try:
+                self._datasets[loaded.folder] = resolve_dataset(
+                    self._settings.dataset, registry=self._settings.registry, near=loaded.folder
+                )
+            except DatasetError:
+                self._datasets[loaded.folder] = None
+        dataset = self._datasets[loaded.folder]
+        return dataset is None or contains(dataset, loaded)
