@@ -42,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     init = commands.add_parser("init", help="write a first scenario, its registry and a CI stage")
     init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
     init.set_defaults(command=_init)
+    gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine")
+    gc.set_defaults(command=_gc)
     lock = commands.add_parser("lock", help="write specbench.lock beside the scenarios, or check it")
     lock.add_argument(
         "paths", nargs="*", default=[], metavar="PATH", help="scenario files or folders (default: benchmarks)"
@@ -145,6 +147,18 @@ def _init(arguments: argparse.Namespace) -> int:
     for path in write_scaffold(arguments.folder):
         print(f"wrote {path}")
     print("next: commit them, then pytest benchmarks/ --specbench-sandbox=auto --specbench-approval-mode=full-access")
+    return 0
+
+
+def _gc(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - the form of a command
+    """Remove what dead runs left, and say what it was."""
+    from pytest_specbench.sandboxes import SANDBOXES
+    from pytest_specbench.sandboxes.reaping import reap
+
+    removed = [what for name in SANDBOXES.names() for what in reap(name)]
+    for what in removed:
+        print(f"removed {what}")
+    print(f"{len(removed)} sandboxes of dead runs removed")
     return 0
 
 

@@ -63,11 +63,11 @@ def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> B
         verdict = blocked(Cause.CONFIGURATION, str(error))
     except KeyboardInterrupt:
         verdict = blocked(Cause.INTERRUPTED, "the run was interrupted")
-    run = record(loaded, settings, begun, verdict)
-    folder = settings.run_folder / run.artifacts_path
+    folder = settings.run_folder / begun.name
     folder.mkdir(parents=True, exist_ok=True)
-    if run.comparison.diff:
-        write_bytes(folder / "parity.diff", ("\n".join(run.comparison.diff) + "\n").encode())
+    if begun.comparison.diff:
+        write_bytes(folder / "parity.diff", ("\n".join(begun.comparison.diff) + "\n").encode())
+    run = record(loaded, settings, begun, verdict)
     write_json(folder / "run.json", run)
     if Cause.INTERRUPTED in (run.cause, *(trial.cause for trial in run.trials)):
         raise KeyboardInterrupt

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_specbench.core.errors import ScenarioError, SpecbenchError
 from pytest_specbench.core.records import BenchmarkRun
-from pytest_specbench.core.status import Status
+from pytest_specbench.core.status import EXIT_BLOCKED, Status
 from pytest_specbench.reporting.failure import failure_text
 from pytest_specbench.scenarios.loader import load_scenario
 
@@ -71,7 +71,7 @@ class ScenarioItem(pytest.Item):
         self.benchmark_run = run = state.run(self.path)
         if run.status is Status.REGRESSION:
             raise ScenarioRegressionError(failure_text(run, state.settings.run_folder))
-        if run.status is Status.BLOCKED:
+        if run.exit_code == EXIT_BLOCKED:  # blocked, or provisional where an approval is owed
             raise ScenarioBlockedError(failure_text(run, state.settings.run_folder))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:

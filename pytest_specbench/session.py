@@ -30,6 +30,7 @@ from pytest_specbench.reporting.table import render_table
 from pytest_specbench.reporting.text import printable_lines
 from pytest_specbench.reporting.write import write_report
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
+from pytest_specbench.sandboxes.reaping import reap
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 from pytest_specbench.selection import Selection
 from pytest_specbench.signals import TerminationAsInterrupt
@@ -45,6 +46,8 @@ WORDS = {
     Status.BLOCKED: ("error", "B", ("BLOCKED", {"red": True})),
 }
 """Category, letter and word of each status."""
+OWED = ("error", "A", ("APPROVAL NEEDED", {"red": True}))
+"""The same for a provisional run that is not green, since an approval is owed."""
 
 
 class ScenarioSession:
@@ -60,6 +63,7 @@ class ScenarioSession:
         self.selection = Selection(config, self.settings)
         self.verdicts = Verdicts()
         self._termination = TerminationAsInterrupt()
+        self._reaped = False
         self._report: Report | None = None
         self._unwritten = ""
         self._usage_error = ""
@@ -114,6 +118,9 @@ class ScenarioSession:
     def run(self, path: Path) -> BenchmarkRun:
         """Run the scenario in the file through the gate."""
         loaded, _ = self.loaded(path)
+        if not self._reaped:
+            self._reaped = True
+            reap(self.settings.sandbox)
         with Heartbeat(self._progress_folder, loaded.scenario.scenario_id) as heartbeat:
             return run_benchmark(loaded, self.settings, heartbeat.update)
 
@@ -152,7 +159,7 @@ class ScenarioSession:
             return
         report.specbench = run.model_dump_json()  # type: ignore[attr-defined]
         report.specbench_sandbox = list(self.sandbox_choice())  # type: ignore[attr-defined]
-        if run.status is Status.BLOCKED:
+        if run.exit_code == EXIT_BLOCKED:
             # Every reader of pytest's results (JUnit, json-report, the summary) calls a failure of another phase than
             # `call` an error. That is what blocked means: nothing is known about the agent.
             report.when = "setup"
@@ -198,7 +205,8 @@ class ScenarioSession:
         text = getattr(report, "specbench", None)
         if text is None or str(report.outcome) == "rerun":  # pytest-rerunfailures has a word of its own
             return None
-        return WORDS[BenchmarkRun.model_validate_json(text).status]
+        run = BenchmarkRun.model_validate_json(text)
+        return OWED if run.status is Status.PROVISIONAL and run.exit_code == EXIT_BLOCKED else WORDS[run.status]
 
     def finish(self, session: pytest.Session) -> None:
         """Write the report, and make the exit status tell blocked from regression. Never masks pytest's own trouble."""
@@ -231,7 +239,7 @@ class ScenarioSession:
             collection_problems=tuple(self.verdicts.problems),
             other_failures=max(0, session.testsfailed - self.verdicts.failed - len(self.verdicts.problems)),
         )
-        self._report = make_report(list(self.verdicts.runs.values()), info=info)
+        self._report = make_report(self.verdicts.in_order(), info=info)
         session.exitstatus = self._report.exit_code
         redactor = Redactor.from_environment((), os.environ)
         try:

@@ -50,6 +50,11 @@ class Verdicts:
         self.runs[report.nodeid] = run
         return run
 
+    def in_order(self) -> list[BenchmarkRun]:
+        """The runs in the order in which their scenarios started."""
+        order = [*self.started, *self.runs]
+        return [self.runs[nodeid] for nodeid in dict.fromkeys(order) if nodeid in self.runs]
+
     def collected(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected."""
         if report.failed:

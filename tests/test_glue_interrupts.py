@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 from scenario_files import LEAN, Project, Ran, command, living_with
+
+from pytest_specbench.recording.atif import check_trajectory
 
 
 def interrupted(project: Project, signals: int, *arguments: str) -> Ran:
@@ -52,6 +55,25 @@ class TestKeyboardInterrupt:
         assert ran.report["exit_code"] == 2
         assert ran.report["exit_reason"].startswith("interrupted before every scenario had its verdict")
         assert living_with("sleep 87654") == []
+
+    @pytest.mark.parametrize("workers", [(), ("-n2", "--specbench-sandbox=local")])
+    def test_sigterm_is_an_interruption_too(self, project: Project, pipe: Path, workers: tuple[str, ...]) -> None:
+        project.scenario(agent=command(f"echo at work > {pipe}; sleep 87651"))
+
+        ran = interrupted(project, signal.SIGTERM, *workers)
+
+        assert (ran.code, ran.report["interrupted"]) == (2, True)
+        assert ran.judged() == ("blocked", "interrupted")
+        assert living_with("sleep 87651") == []
+
+    def test_the_trial_that_was_cut_short_is_complete_as_far_as_it_got(self, project: Project, pipe: Path) -> None:
+        project.scenario(agent=command(f"echo at work > {pipe}; sleep 87650"))
+
+        ran = interrupted(project, signal.SIGINT)
+
+        assert check_trajectory(ran.trial() / "atif" / "trajectory.json") == []
+        assert json.loads((ran.trial() / "summary.json").read_bytes())["cause"] == "interrupted"
+        assert ran.run()["trials"][0]["cause"] == "interrupted"
 
     def test_what_was_finished_before_stays_and_what_was_known_is_there(self, project: Project, pipe: Path) -> None:
         project.scenario("a-done")
@@ -101,3 +123,64 @@ class TestKeyboardInterrupt:
         left = engine.containers.list(all=True, filters={"label": "org.specbench.scenario=cut-short-in-a-container"})
         assert [container.name for container in left] == []
         assert living_with("sleep 87651") == []
+
+
+class TestKilled:
+    """`kill -9` leaves no chance to clean up: the next run does, or `specbench gc`."""
+
+    def test_a_local_sandbox_is_left_alone_while_its_owner_lives_and_removed_after(
+        self, project: Project, pipe: Path
+    ) -> None:
+        project.scenario(agent=command(f"pwd > {project.path}/where; echo at work > {pipe}; sleep 87649"))
+        process = self.running(project)
+        folder = Path((project.path / "where").read_text().strip()).parent
+
+        assert project.specbench("gc").code == 0
+        assert living_with("sleep 87649") != []
+        process.kill()
+        process.wait(timeout=30)
+        swept = project.specbench("gc")
+
+        assert f"removed folder {folder}" in swept.out
+        assert living_with("sleep 87649") == []
+        assert not folder.exists()
+
+    def test_nothing_that_was_half_written_is_read_as_good(self, project: Project, pipe: Path) -> None:
+        project.scenario(agent=command(f"echo at work > {pipe}; sleep 87648"))
+        process = self.running(project)
+        process.kill()
+        process.wait(timeout=30)
+
+        assert not [*project.path.glob(".terminalbench/runs/*/report.json")]
+        assert not [*project.path.glob(".terminalbench/runs/*/demo/run.json")]
+        assert not (project.path / ".terminalbench" / "latest").exists()
+        project.specbench("gc")
+
+    @pytest.mark.docker
+    def test_the_next_run_removes_the_container(self, project: Project, engine: Any, runner_image: str) -> None:
+        project.scenario(agent=command("echo at work; sleep 87647"))
+        project.scenario("next", agent={"name": "nop"}, success_artifacts=[], verification={"command": "true"})
+        events = engine.events(decode=True, filters={"event": "exec_start", "label": "org.specbench.scenario=demo"})
+        process = self.start(project, "-k", "demo", "--specbench-sandbox=docker")
+        next(event for event in events if "87647" in event["Action"])
+        process.kill()
+        process.wait(timeout=30)
+        [left] = engine.containers.list(filters={"label": "org.specbench.scenario=demo"})
+
+        project.run("-k", "next", "--specbench-sandbox=docker")
+
+        assert left.id not in [each.id for each in engine.containers.list(all=True)]
+
+    def running(self, project: Project) -> subprocess.Popen[bytes]:
+        process = self.start(project)
+        started(project)
+        return process
+
+    def start(self, project: Project, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pytest", *LEAN, "-p", "no:cacheprovider", *arguments],
+            cwd=project.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )

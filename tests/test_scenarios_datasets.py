@@ -127,7 +127,9 @@ def test_an_unknown_name_or_version_is_told_with_the_nearest_and_what_there_is(t
     path = registry(tmp_path, ROW, {**ROW, "version": "1.1"})
 
     assert error(tmp_path, "dmo==1.0") == (
-        f"{path}: no dataset is called 'dmo'\n  expected: one of demo==1.0, demo==1.1; the nearest is 'demo'"
+        f"{path}: no dataset is called 'dmo'\n  expected: one of demo==1.0, demo==1.1; the nearest is 'demo'\n"
+        "  next: add a row for it to the registry, or name another: --specbench-dataset=NAME==VERSION, "
+        "--specbench-registry=PATH"
     )
     assert "'demo' has no version '1.2'" in error(tmp_path, "demo==1.2")
     assert "one of demo==1.0, demo==1.1; the nearest is '1" in error(tmp_path, "demo==1.2")

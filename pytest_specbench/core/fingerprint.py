@@ -14,7 +14,6 @@ type Party = Literal["instrument", "agent", "model", "runner_image", "fixtures"]
 LOCKED = (
     "dataset",
     "dataset_version",
-    "dataset_content",
     "scenario_content",
     "verifier_content",
     "cassette_content",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.records import BenchmarkRun, CheckResult, Scalar, TrialRecord
-from pytest_specbench.core.status import Outcome, Status
+from pytest_specbench.core.status import EXIT_BLOCKED, Outcome
 from pytest_specbench.reporting.text import cell_width, pad, printable, printable_lines
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
 
@@ -22,7 +22,7 @@ _PROBLEMS = 20
 def failure_text(run: BenchmarkRun, folder: Path | str) -> str:
     """What to show for a benchmark run that is not green; the end of post-test.txt is read from the run folder."""
     tail = _read_end(Path(folder, run.artifacts.post_test)) if run.artifacts.post_test else ""
-    if run.status is Status.BLOCKED:
+    if run.exit_code == EXIT_BLOCKED:
         return blocked_text(run, folder, tail=tail)
     return regression_text(run, folder, tail=tail)
 

@@ -18,6 +18,7 @@ from pytest_specbench.core.records import ImageIdentity, SandboxRecord
 from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
 from pytest_specbench.sandboxes.closing import Closing
 from pytest_specbench.sandboxes.docker_container import (
+    abandoned_containers,
     create_container,
     effective_user,
     is_not_running,
@@ -68,6 +69,22 @@ class DockerBackend:
             return identity_of(image, inspect_image(api, image))
         finally:
             api.close()
+
+    def reap(self) -> tuple[str, ...]:
+        removed: list[str] = []
+        try:
+            api = connect()
+        except ENGINE_FAULTS:
+            return ()
+        try:
+            for name in abandoned_containers(api):
+                remove_container(api, name)
+                removed.append(f"container {name}")
+        except ENGINE_FAULTS:
+            pass  # another process may be reaping too; what is left is found the next time
+        finally:
+            api.close()
+        return tuple(removed)
 
     def start(self, spec: SandboxSpec) -> DockerSandbox:
         api = connected()

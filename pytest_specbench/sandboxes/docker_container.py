@@ -14,6 +14,7 @@ from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import SandboxSpec
 from pytest_specbench.sandboxes.docker_engine import explain
+from pytest_specbench.sandboxes.owner import is_abandoned, owner_labels
 from pytest_specbench.sandboxes.sampling import MB
 
 SANDBOX_LABEL = "org.specbench.sandbox"
@@ -56,7 +57,7 @@ def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
             user="0:0",
             working_dir=spec.workdir,
             environment=dict(spec.environment),
-            labels={**spec.labels, SANDBOX_LABEL: "1"},
+            labels={**spec.labels, **owner_labels(), SANDBOX_LABEL: "1"},
             host_config=host,
             healthcheck={"test": ["NONE"]},
         )
@@ -80,6 +81,12 @@ def remove_container(api: APIClient, container: str) -> None:
     except APIError as error:
         if error.status_code != 409 or "already in progress" not in explain(error):
             raise
+
+
+def abandoned_containers(api: APIClient) -> list[str]:
+    """Names of the sandboxes on the engine whose owner was a process of this machine that is gone."""
+    found = api.containers(all=True, filters={"label": SANDBOX_LABEL})
+    return [each["Names"][0].lstrip("/") for each in found if each.get("Names") and is_abandoned(each["Labels"] or {})]
 
 
 def effective_user(user: str, run: Callable[[list[str], str], tuple[int | None, bytes]]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Nothing is limited and nothing is isolated; deadlines and clean-up are as real a
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +26,9 @@ from pytest_specbench.sandboxes.local_exec import Job, run
 from pytest_specbench.sandboxes.local_processes import ProcessFamily
 from pytest_specbench.sandboxes.local_usage import LocalMeter
 from pytest_specbench.sandboxes.output import Output
+from pytest_specbench.sandboxes.owner import is_abandoned, owner_labels
 
+PREFIX, OWNER, MAX_NOTE = "specbench-", "owner.json", 10_000
 SANDBOX_TOKEN, EXEC_TOKEN = "SPECBENCH_SANDBOX", "SPECBENCH_EXEC"
 
 
@@ -45,22 +49,37 @@ class LocalBackend:
     def start(self, spec: SandboxSpec) -> LocalSandbox:
         try:
             # Resolved, since processes see the real path of their folder.
-            root = Path(tempfile.mkdtemp(prefix="specbench-")).resolve()
+            root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+            token = secrets.token_hex(16)
+            (root / OWNER).write_text(json.dumps({"token": token, "labels": owner_labels()}), "utf-8")
             for name in ("work", "home", "tmp"):
                 (root / name).mkdir()
         except OSError as error:
             raise InfrastructureError(f"cannot make a folder for the local sandbox: {error}") from error
-        return LocalSandbox(root, spec)
+        return LocalSandbox(root, spec, token)
+
+    def reap(self) -> tuple[str, ...]:
+        removed: list[str] = []
+        for note in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
+            token = _abandoned_token(note)
+            if token is None:
+                continue
+            root = note.parent.resolve()
+            with suppress(InfrastructureError):
+                ProcessFamily((SANDBOX_TOKEN, token), root).kill()
+                _remove(root)
+                removed.append(f"folder {root}")
+        return tuple(removed)
 
 
 class LocalSandbox:
     """One private folder, and the processes started in it. Its `workdir` is not the scenario's."""
 
-    def __init__(self, root: Path, spec: SandboxSpec) -> None:
+    def __init__(self, root: Path, spec: SandboxSpec, token: str) -> None:
         self._root = root
         self._work = root / "work"
         self.workdir = str(self._work)
-        self._token = secrets.token_hex(16)
+        self._token = token
         self._environment = {
             # The one thing taken from the host: without it no tool would be found.
             "PATH": os.environ.get("PATH", os.defpath),
@@ -156,6 +175,18 @@ class LocalSandbox:
     def _refuse_when_closed(self) -> None:
         if self._closing.closed:
             raise InfrastructureError("the sandbox was closed")
+
+
+def _abandoned_token(note: Path) -> str | None:
+    """The token of a local sandbox whose owner is gone; None for any other folder, above all another user's."""
+    try:
+        if any(path.lstat().st_uid != os.getuid() for path in (note, note.parent)) or note.is_symlink():
+            return None
+        data = json.loads(note.read_bytes()[:MAX_NOTE])
+        token, labels = data["token"], data["labels"]
+        return token if isinstance(token, str) and token and is_abandoned(labels) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _remove(root: Path) -> None:

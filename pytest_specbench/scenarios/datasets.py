@@ -25,6 +25,10 @@ from pytest_specbench.scenarios.registry_file import (
 NEWEST = "head"
 """The version that terminal-bench takes when none is given: it counts as newer than every number."""
 
+_HINT = (
+    "add a row for it to the registry, or name another: --specbench-dataset=NAME==VERSION, --specbench-registry=PATH"
+)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -112,7 +116,10 @@ def _choose(registry: RegistryFile, name: str, version: str | None) -> RegistryR
     if not rows:
         names = sorted({row.name for row in registry.rows})
         raise DatasetError(
-            f"no dataset is called {name!r}", where=registry.source, expected=_listed(registry.rows, name, names)
+            f"no dataset is called {name!r}",
+            where=registry.source,
+            expected=_listed(registry.rows, name, names),
+            hint=_HINT,
         )
     if version is None:
         return max(rows, key=lambda row: _order(row.version))
@@ -121,7 +128,10 @@ def _choose(registry: RegistryFile, name: str, version: str | None) -> RegistryR
             return row
     versions = [row.version for row in rows]
     raise DatasetError(
-        f"{name!r} has no version {version!r}", where=registry.source, expected=_listed(rows, version, versions)
+        f"{name!r} has no version {version!r}",
+        where=registry.source,
+        expected=_listed(rows, version, versions),
+        hint=_HINT,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -76,9 +77,8 @@ def update_lock(scenario_folder: Path, backend: str, scenario_id: str, facts: Ma
     """Write the facts of one scenario into the lock, atomically; several processes may do so at the same time."""
     path = scenario_folder / LOCK_NAME
     # The mutex lies outside of the repository: it would be an untracked file in it.
-    mutex = (
-        Path(tempfile.gettempdir()) / f"specbench-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.mutex"
-    )
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    mutex = Path(tempfile.gettempdir()) / f"specbench-{getpass.getuser()}-{digest}.mutex"
     with FileLock(mutex):
         lock = read_lock(scenario_folder).with_entry(backend, scenario_id, facts)
         text = json.dumps(lock.content.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
