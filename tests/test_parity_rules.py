@@ -59,7 +59,7 @@ class TestWithoutABaseline:
         assert ran.code == 2
         assert ran.report["exit_reason"] == "1 not accepted: demo (approval needed)"
         assert ran.report["summary"] == {"regressions": 0, "blocked": 0, "provisional": 1, "passed": 0, "total": 1}
-        assert "PROVISIONAL" in ran.out
+        assert "APPROVAL NEEDED" in ran.out
         assert "specbench: exit 2: 1 not accepted: demo (approval needed)" in ran.out
         assert "+ cpus: 2.0" in ran.err
 
