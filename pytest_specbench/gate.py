@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,10 +27,11 @@ from pytest_specbench.core.records import (
     MetricComparison,
     TrialRecord,
 )
+from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import REPEATABLE, Cause, Outcome
 from pytest_specbench.core.verdict import Verdict, blocked, judge
-from pytest_specbench.preparation import Observed, Prepared, observe, prepare
+from pytest_specbench.preparation import Observed, Prepared, model_for, observe, prepare
 from pytest_specbench.recording.files import hash_tree, write_bytes, write_json
 from pytest_specbench.recording.folder import TrialFolder
 from pytest_specbench.sandboxes.base import Sandbox
@@ -45,7 +49,7 @@ def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> B
 
     An interruption (KeyboardInterrupt) goes on after the record is written, which says so.
     """
-    begun = Begun(datetime.now(UTC), attempt_name(settings.run_folder, loaded.scenario.scenario_id))
+    begun = Begun(datetime.now(UTC), claim_attempt(settings.run_folder, loaded.scenario.scenario_id))
     try:
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
         begun.observed = prepared.observed
@@ -63,8 +67,12 @@ def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> B
         verdict = blocked(Cause.CONFIGURATION, str(error))
     except KeyboardInterrupt:
         verdict = blocked(Cause.INTERRUPTED, "the run was interrupted")
+    except Exception as error:  # noqa: BLE001 - a defect, ours or a plug-in's, is told and never scored
+        verdict = blocked(Cause.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see internal_error.txt")
+        write_bytes(settings.run_folder / begun.name / "internal_error.txt", traceback.format_exc().encode())
+    redactor = Redactor.from_environment(loaded.scenario.secrets, os.environ)
+    verdict = replace(verdict, notes=redactor.text(without_credentials(verdict.notes)))
     folder = settings.run_folder / begun.name
-    folder.mkdir(parents=True, exist_ok=True)
     if begun.comparison.diff:
         write_bytes(folder / "parity.diff", ("\n".join(begun.comparison.diff) + "\n").encode())
     run = record(loaded, settings, begun, verdict)
@@ -86,15 +94,24 @@ class Begun:
     comparison: Comparison = field(default_factory=Comparison)
 
 
-def attempt_name(run_folder: Path, scenario_id: str) -> str:
-    """Where an attempt at the scenario goes: its folder, or one inside of it when the same invocation runs it again (as
-    plugins that rerun failures do). Nothing is ever written over.
+def claim_attempt(run_folder: Path, scenario_id: str) -> str:
+    """Make the folder of an attempt at the scenario, and return its name: the scenario's own, or one inside of it when
+    the same invocation runs it again (as plugins that rerun failures do). Nothing is ever written over.
     """
     name, again = scenario_id, 0
-    while (run_folder / name / "run.json").exists():
-        again += 1
-        name = f"{scenario_id}/rerun-{again:02d}"
-    return name
+    while True:
+        try:
+            (run_folder / name).mkdir(parents=True)
+        except FileExistsError:
+            again += 1
+            name = f"{scenario_id}/rerun-{again:02d}"
+        else:
+            return name
+
+
+def without_credentials(text: str) -> str:
+    """The text without user and password in its URLs, whatever they are."""
+    return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", text)
 
 
 def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> Match:
@@ -125,7 +142,7 @@ def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -
     if entry is None:
         return Comparison(lock="no entry" if lock.found else "none")
     drifted = drift(entry, found)
-    if settings.model is not None:
+    if model_for(loaded, settings) != model_for(loaded, replace(settings, model=None)):
         # The cassette that is pinned is the scenario's own. A model that was asked for instead, for example to record
         # it anew, is another instrument with another baseline, and no drift.
         drifted = tuple(item for item in drifted if item.name != "cassette_content")
@@ -255,11 +272,15 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
 
 def no_verdict(loaded: LoadedScenario, settings: Settings, why: str) -> BenchmarkRun:
     """The record of a scenario that started and gave no verdict: blocked, with what is known."""
-    begun = Begun(datetime.now(UTC), attempt_name(settings.run_folder, loaded.scenario.scenario_id))
-    run = record(loaded, settings, begun, blocked(Cause.NO_VERDICT, why))
-    folder = settings.run_folder / begun.name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", run)
+    scenario_id = loaded.scenario.scenario_id
+    # What a run that died left stays where it is, and gets its record there.
+    died = (settings.run_folder / scenario_id).is_dir() and not (
+        settings.run_folder / scenario_id / "run.json"
+    ).exists()
+    begun = Begun(datetime.now(UTC), scenario_id if died else claim_attempt(settings.run_folder, scenario_id))
+    redactor = Redactor.from_environment(loaded.scenario.secrets, os.environ)
+    run = record(loaded, settings, begun, blocked(Cause.NO_VERDICT, redactor.text(without_credentials(why))))
+    write_json(settings.run_folder / begun.name / "run.json", run)
     return run
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_specbench.core.settings import Settings
 
+PORTABLE = "portable"  # as in core.baselines, which would bring pydantic into every pytest session
 APPROVAL_MODES = ("minimal", "trusted", "full-access")
 
 
@@ -52,6 +53,12 @@ def _count(text: str) -> int:
     if number < 1:
         raise ValueError("must be 1 or more")
     return number
+
+
+def _host_class(text: str) -> str:
+    if not text.isprintable() or text == PORTABLE:
+        raise ValueError(f"must be printable, and {PORTABLE!r} is reserved for baselines that fit every host")
+    return text
 
 
 def _amount(text: str) -> float:
@@ -140,6 +147,7 @@ OPTIONS: tuple[Option, ...] = (
         "host_class",
         "declared class of this host, for example github-ubuntu-24.04-4core (default: derived)",
         "NAME",
+        parse=_host_class,
     ),
     Option(
         "allow-unisolated-model",
@@ -187,11 +195,23 @@ def read_settings(config: pytest.Config) -> Settings:
     settings = Settings(root=root, run_id=run_id, argv=tuple(sys.argv), sources=sources, **values)
     output = root / settings.output
     baselines = root / settings.baselines
+    _check_output(output, sources["output"])
     # As a text: a slash at the end says that it is a folder.
     record = None if settings.record is None else os.path.join(config.invocation_params.dir, settings.record)  # noqa: PTH118
     return replace(
         settings, output=output, baselines=baselines, record=record, run_folder=output / "runs" / folder_name
     )
+
+
+def _check_output(output: Path, source: str) -> None:
+    """Artifacts can be written there: whatever exists of the path is folders."""
+    try:
+        there = next(path for path in (output, *output.parents) if path.exists())
+        usable = there.is_dir() and os.access(there, os.W_OK)
+    except OSError as error:
+        raise pytest.UsageError(f"--specbench-output from {source}: {error}") from None
+    if not usable:
+        raise pytest.UsageError(f"--specbench-output from {source}: {there} is no folder that can be written to")
 
 
 def _value(option: Option, config: pytest.Config) -> tuple[Any, str] | None:
@@ -214,6 +234,8 @@ def _value(option: Option, config: pytest.Config) -> tuple[Any, str] | None:
 def _parsed(option: Option, given: str | bool, source: str) -> Any:
     if isinstance(given, bool):
         return given
+    if not given:
+        raise pytest.UsageError(f"{option.option} from {source} is empty; leave it out, or give it a value")
     if option.choices and given not in option.choices:
         near = get_close_matches(given, option.choices, n=1)
         raise pytest.UsageError(

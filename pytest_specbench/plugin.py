@@ -118,6 +118,13 @@ class SpecbenchHooks:
             self.active().verdicts.collected(report)
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Remember what the workers are to run."""
+        ours = [nodeid for nodeid in ids if nodeid.partition("::")[0].endswith(SUFFIXES)]
+        if ours:
+            self.active().selection.kept = ours
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take in what an xdist worker could not say itself; one that died said nothing."""
         output = getattr(node, "workeroutput", None) or {}

@@ -89,6 +89,7 @@ def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
 
 def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> Prepared:
     """Check everything that must hold. Raises BlockedError, DatasetError or UsageError with the next command."""
+    scenario = loaded.scenario
     check_clean(loaded, settings)
     _check_host(loaded)
     observed = observe(loaded, settings)
@@ -101,7 +102,6 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         trusted=agent.trusted
         or (getattr(agent, "trusted_in_replay", False) and (observed.model or "").startswith(REPLAY)),
     )
-    scenario = loaded.scenario
     plan = TrialPlan(
         loaded=loaded,
         make_agent=observed.make_agent,
@@ -272,7 +272,12 @@ def _secrets(loaded: LoadedScenario) -> Mapping[str, str]:
 
 def _task(loaded: LoadedScenario, settings: Settings, model: str | None) -> AgentTask:
     scenario = loaded.scenario
-    solution = None if scenario.solution is None else (loaded.folder / scenario.solution).read_text("utf-8")
+    try:
+        solution = None if scenario.solution is None else (loaded.folder / scenario.solution).read_text("utf-8")
+    except ValueError as error:
+        raise BlockedError(
+            f"{scenario.solution!r} is no text: {error}", cause=Cause.CONFIGURATION, where=loaded.where("solution")
+        ) from None
     return AgentTask(
         scenario_id=scenario.scenario_id,
         instruction=scenario.instruction,

@@ -22,6 +22,8 @@ class Selection:
         self._claimed: dict[str, str] = {}
         self._datasets: dict[Path, Dataset | None] = {}
         self._outside: set[str] = set()
+        self.kept: list[str] = []
+        """Node ids of the scenarios that are to run."""
 
     def claim(self, loaded: LoadedScenario) -> None:
         """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
@@ -69,6 +71,8 @@ class Selection:
             items[:] = [item for item in items if not hasattr(item, "benchmark_run")]
             return
         out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
+        kept = [item for item in ours if item not in out]
+        self.kept = [item.nodeid for item in kept]
         if out:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]

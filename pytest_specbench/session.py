@@ -120,7 +120,8 @@ class ScenarioSession:
         loaded, _ = self.loaded(path)
         if not self._reaped:
             self._reaped = True
-            reap(self.settings.sandbox)
+            with suppress(SpecbenchError):  # a sandbox that nobody knows is the gate's to tell
+                reap(self.settings.sandbox)
         with Heartbeat(self._progress_folder, loaded.scenario.scenario_id) as heartbeat:
             return run_benchmark(loaded, self.settings, heartbeat.update)
 
@@ -218,11 +219,14 @@ class ScenarioSession:
             session.exitstatus = EXIT_BLOCKED
         if self.worker or self.locking or self.config.getoption("collectonly"):
             return
-        if not (self.verdicts.started or self.verdicts.runs or self.verdicts.broken):
+        if not (self.verdicts.started or self.verdicts.runs or self.verdicts.broken or self.selection.kept):
             return
         status = int(session.exitstatus)
         if self.verdicts.broken and status == 1 and session.testsfailed == len(self.verdicts.problems):
             status = 2  # what pytest says without workers; with them it calls files that it cannot collect failed tests
+        if session.exitstatus != pytest.ExitCode.INTERRUPTED and not (session.shouldfail or session.shouldstop):
+            # What was to run and never started owes a verdict too: a hook may have swallowed it.
+            self.verdicts.started.update(dict.fromkeys(self.selection.kept))
         self.verdicts.complete(self.config.rootpath, self.settings)
         info = RunInfo.of(
             self.settings,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_specbench.agents.base import Agent, AgentOutcome, AgentTask, Interruptible
+from pytest_specbench.agents.base import USAGE, Agent, AgentOutcome, AgentTask, Interruptible
 from pytest_specbench.agents.shell import CommandPolicy, PolicedShell
 from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
 from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError, SpecbenchError
-from pytest_specbench.core.metrics import METRICS, Measurement
+from pytest_specbench.core.metrics import Measurement
 from pytest_specbench.core.records import AgentRecord, CheckResult, TrialRecord
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
@@ -215,6 +215,7 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
         seen.outcome = run_bounded(lambda: _act(agent, task, shell, journal), seconds, phase="agent")
     except DeadlineExceededError as error:
         seen.failure = AgentError(str(error), cause=Cause.AGENT_TIMEOUT)
+        seen.notes.append("the agent's own thread was left behind at the deadline; nothing it does counts any more")
     except SpecbenchError as error:
         seen.failure = error
     except Exception as error:  # noqa: BLE001 - an agent's own defect is the agent's failure
@@ -223,9 +224,7 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
         seen.agent_ms = (time.monotonic() - begun) * 1000
         seen.phases_ms["agent"] = seen.agent_ms
         shell.stop()
-        if isinstance(agent, Interruptible):
-            seen.used = dict(agent.usage())
-            agent.cancel()
+        _cancel(agent, seen)
         journal.close(getattr(seen.failure or seen.outcome, "cause", Cause.AGENT_TIMEOUT))
         seen.commands = shell.commands
     seen.usage = sandbox.stop_measuring()
@@ -253,9 +252,26 @@ def _act(agent: Agent, task: AgentTask, shell: PolicedShell, journal: TrialJourn
                 f"the {name} of its outcome is {getattr(outcome, name)!r}, where {kind.__name__} is expected"
             )
     for name, value in outcome.usage.items():
-        if name not in METRICS or not isinstance(value, Measurement):
-            raise TypeError(f"its outcome has the usage {name!r}: {value!r}, where a known Measurement is expected")
+        if not _is_usage(name, value):
+            raise TypeError(f"its outcome has the usage {name!r}: {value!r}, where one of {sorted(USAGE)} is expected")
     return outcome
+
+
+def _cancel(agent: Agent, seen: Seen) -> None:
+    """Take down what the agent used, as far as it can be believed, and tell it to give up."""
+    if isinstance(agent, Interruptible):
+        try:
+            seen.used = {name: value for name, value in dict(agent.usage()).items() if _is_usage(name, value)}
+            agent.cancel()
+        except Exception as error:  # noqa: BLE001 - a third party's defect, which changes nothing about the trial
+            seen.notes.append(
+                f"the agent could not be asked for its usage or cancelled: {type(error).__name__}: {error}"
+            )
+
+
+def _is_usage(name: object, value: object) -> bool:
+    """Whether an agent may say this about itself."""
+    return name in USAGE and isinstance(value, Measurement) and (value.value is None or value.value >= 0)
 
 
 def _verify(plan: TrialPlan, sandbox: Sandbox, folder: TrialFolder, seconds: float) -> tuple[CheckResult, ...]:

@@ -66,7 +66,9 @@ def conclude(seen: Seen, trajectory_problems: list[str]) -> tuple[Outcome, Cause
     """The outcome of the trial. Only a content agent, a dead one, and a verifier that said yes make a success."""
     failure = seen.failure
     if failure is not None:
-        cause = getattr(failure, "cause", Cause.INTERNAL_ERROR)
+        cause = getattr(
+            failure, "cause", Cause.CONFIGURATION
+        )  # an error of ours without one: something is wrong as given
         if cause not in FUNCTIONAL_FAILURES:
             return Outcome.INFRASTRUCTURE, cause, str(failure)
         if seen.out_of_memory:
@@ -77,6 +79,9 @@ def conclude(seen: Seen, trajectory_problems: list[str]) -> tuple[Outcome, Cause
     if seen.outcome.cause is not Cause.VERIFIED:
         cause = Cause.OUT_OF_MEMORY if seen.out_of_memory else seen.outcome.cause
         return Outcome.FAILURE, cause, seen.outcome.reason or f"the agent ended with {seen.outcome.cause}"
+    if seen.outcome.exit_status != 0:
+        reason = f"the agent says that it ended content, with exit status {seen.outcome.exit_status}"
+        return Outcome.FAILURE, Cause.AGENT_CRASHED, reason
     failed = [check for check in seen.checks if not check.passed]
     if failed:
         cause = Cause.OUT_OF_MEMORY if seen.out_of_memory else failed[0].cause

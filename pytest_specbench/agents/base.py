@@ -73,6 +73,10 @@ class AgentTask:
         return replace(self, deadline=deadline)
 
 
+USAGE = frozenset({"steps", "input_tokens", "output_tokens", "cached_tokens", "cost_usd", "model_wait_ms"})
+"""What an agent may say about its own usage. Everything else is measured, whatever it says."""
+
+
 @dataclass(frozen=True)
 class AgentOutcome:
     """How the agent ended, by its own account. What it claims about the task is not believed: the verifier says."""
@@ -84,7 +88,7 @@ class AgentOutcome:
     exit_status: int = 0
     """0 content, 1 failed, or the exit status of the agent's command."""
     usage: Mapping[str, Measurement] = field(default_factory=dict)
-    """`steps`, `input_tokens`, `output_tokens`, `cached_tokens`, `cost_usd`, `model_wait_ms`, as far as known."""
+    """The names of `USAGE`, as far as known."""
     notes: tuple[str, ...] = ()
 
 

@@ -50,9 +50,10 @@ class Registry:
             found: Any = importlib.import_module(module_name)
             for part in attribute.split("."):
                 found = getattr(found, part)
-        except (ImportError, AttributeError, ValueError) as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
-                f"{self.kind} {name!r} resolved to {target!r}, which cannot be imported: {error}",
+                f"{self.kind} {name!r} resolved to {target!r}, which cannot be imported: "
+                f"{type(error).__name__}: {error}",
                 expected=f"an importable module:Class, or one of {', '.join(self.names())}",
             ) from error
         return found

@@ -273,6 +273,12 @@ class Scenario(Record):
     """Columns and rows of the recording."""
 
     @model_validator(mode="after")
+    def _own_folder(self) -> Scenario:
+        if self.scenario_id.endswith((".json", ".jsonl")):
+            raise ValueError("scenario_id must not end in .json or .jsonl: files of the run folder are called so")
+        return self
+
+    @model_validator(mode="after")
     def _can_fail(self) -> Scenario:
         if not self.success_artifacts and self.verification is None:
             raise ValueError("needs success_artifacts or verification: a scenario that checks nothing cannot fail")

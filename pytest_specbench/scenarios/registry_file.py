@@ -79,6 +79,8 @@ def nearest_registry(near: Path) -> Path | None:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe has no end
+            raise DatasetError("the registry is no regular file", where=str(path), expected=_FORM)
         if path.stat().st_size > MAX_BYTES:
             raise DatasetError("the registry is larger than 10 MB", where=str(path), expected=_FORM)
         return path.read_text("utf-8-sig")
