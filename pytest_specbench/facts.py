@@ -66,10 +66,13 @@ def facts_of(
         "pids": runner.pids,
         "network": "/".join((runner.network.setup, runner.network.agent, runner.network.verification)),
         "user": runner.user,
+        "workdir": runner.workdir,
         "approval_mode": settings.approval_mode,
         "agent": agent.name,
     }
     yield from (Fact("instrument", name, value) for name, value in instrument.items())
+    gate = {name: sorted(getattr(scenario, name)) for name in ("metrics_tracked", "subject")}
+    yield Fact("gate", "gate_content", _hash({**gate, "thresholds": scenario.thresholds, "trials": scenario.trials}))
     if image is not None and runner.pin == "recipe":
         if image.recipe is None:
             raise BlockedError(
@@ -87,8 +90,9 @@ def facts_of(
     yield Fact("agent", "agent_version", agent.version)
     yield from (Fact("agent", f"agent.{name}", value) for name, value in sorted(agent.configuration.items()))
     yield Fact("model", "model", agent.model)
-    if scenario.model is not None:
-        asked = scenario.model.model_dump(mode="json", include={"parameters", "prices"})
+    if scenario.model is not None and settings.model in (None, scenario.model.name):
+        # Another model gets none of these. The endpoint may hold a credential, so only the hash tells it.
+        asked = scenario.model.model_dump(mode="json", include={"parameters", "prices", "api_base"})
         yield Fact("model", "model_parameters", _hash(asked))
     for fixture in fixtures:
         for name, value in sorted(fixture.record.items()):

@@ -124,7 +124,7 @@ def check_clean(loaded: LoadedScenario, settings: Settings) -> None:
     """What ran must be found again: the repository holds it as it was, unless that is acknowledged."""
     if settings.allow_dirty:
         return
-    found = unclean(loaded.folder, ignore=settings.output)
+    found = unclean(loaded.folder, ignore=settings.output, also=(settings.baselines,))
     if found:
         raise BlockedError(
             f"the repository is not clean: {'; '.join(found[:5])}" + (" ..." if len(found) > 5 else ""),

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from pytest_specbench.core.baselines import BaselineRecord
-from pytest_specbench.core.metrics import METRICS, Measurement, MetricSummary
+from pytest_specbench.core.metrics import METRICS, Measurement, MetricSummary, summary_of
 from pytest_specbench.core.records import AgentRecord, Fingerprint, TrialRecord
 from pytest_specbench.core.status import Cause, Outcome
 
@@ -30,9 +30,10 @@ def trial(index: int = 1, outcome: Outcome = Outcome.SUCCESS, cause: Cause = Cau
     )
 
 
-def summary(value: float | bool | None, **more: object) -> MetricSummary:
-    reason = None if value is not None else "nobody looked"
-    return MetricSummary(value=value, unit="ms", reason=reason, **more)
+def summary(value: float | bool | None, name: str = "runtime_ms", **more: object) -> MetricSummary:
+    if value is not None:
+        return summary_of(name, (value,)).model_copy(update=more)
+    return MetricSummary(value=None, unit=METRICS[name].unit, reason="nobody looked", **more)
 
 
 def fingerprint(host: str = "h1", **instrument: object) -> Fingerprint:

@@ -12,6 +12,7 @@ from typing import Any
 from scenario_files import Project, Ran
 
 from pytest_specbench.core.baselines import Approval, BaselineRecord, propose
+from pytest_specbench.core.metrics import summary_of
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.store.baselines import write_baseline
 
@@ -73,9 +74,7 @@ def approve(
     record = propose(benchmark_run(ran, scenario_id), approval)
     values = CALM | dict(metrics or {})
     known = {
-        name: summary.model_copy(update={"value": values[name], "low": None, "high": None, "values": (values[name],)})
-        if name in values
-        else summary
+        name: summary_of(name, (values[name],)) if name in values else summary
         for name, summary in record.metrics.items()
         if name not in lacking
     }

@@ -48,6 +48,17 @@ class TestTheFingerprint:
         found = make_fingerprint(self.facts, subject=["fixtures"], host={})
         assert set(locked_part(found)) == {"cpus", "runner_image"}
 
+    def test_what_loosens_the_gate_is_pinned_and_no_baseline_is_matched_by_it(self):
+        facts = [*self.facts, Fact("gate", "gate_content", "sha256:3")]
+        found = make_fingerprint(facts, subject=["gate"], host={"class": "h"})
+        assert found.gate == {"gate_content": "sha256:3"}
+        assert "gate_content" not in {**found.instrument, **found.subject}
+        assert locked_part(found)["gate_content"] == "sha256:3"
+        other = found.model_copy(update={"gate": {"gate_content": "sha256:4"}})
+        assert [item.name for item in drift(locked_part(found), other)] == ["gate_content"]
+        record = baseline(found=found)
+        assert matched(other, record).baseline is record
+
 
 class TestRule1Drift:
     def test_equal_is_no_drift(self):
@@ -110,9 +121,18 @@ class TestRule3AnotherHost:
         assert "h1" in found.notes
 
     def test_a_portable_baseline_fits_every_host_where_that_is_asked_for_and_none_else(self):
-        record = baseline(found=fingerprint(PORTABLE), metrics={"steps": summary(3)})
+        record = baseline(found=fingerprint(PORTABLE), metrics={"steps": summary(3, "steps")})
         assert matched(fingerprint("h2"), record, host_parity="portable").baseline is record
         assert matched(fingerprint("h2"), record).cause is Cause.PARITY
+
+    @pytest.mark.parametrize("host_parity", ["block", "portable"])
+    def test_no_host_is_of_the_reserved_class(self, host_parity):
+        """Else a run that calls its host so would be compared with a portable baseline, asked for or not."""
+        record = baseline(found=fingerprint(PORTABLE), metrics={"steps": summary(3, "steps")})
+        for active in ([record], [baseline()], []):
+            found = matched(fingerprint(PORTABLE), *active, host_parity=host_parity)
+            assert (found.baseline, found.cause) == (None, Cause.PARITY)
+            assert "reserved" in found.notes
 
 
 class TestRule4Comparable:

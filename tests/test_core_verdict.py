@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from core_samples import trial
+from core_samples import baseline, trial
 
+from pytest_specbench.core.matching import Match
 from pytest_specbench.core.metrics import METRICS, Measurement, summarise
+from pytest_specbench.core.records import MetricComparison
 from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause, Outcome, Status
 from pytest_specbench.core.verdict import judge
 
@@ -59,3 +61,45 @@ def test_an_untracked_metric_may_be_unknown():
 
 def test_a_failed_trial_whose_cause_is_no_failure_blocks():
     assert judged(trial(1, Outcome.FAILURE, Cause.SANDBOX_FAILED)).cause is Cause.INTERNAL_ERROR
+
+
+def item(name, result, *, tracked=True):
+    return MetricComparison(
+        name=name, baseline=1, measured=1, delta_percent=None, threshold_percent=None, tracked=tracked, result=result,
+        reason=None if result == "within" else f"so it is with {name}",
+    )  # fmt: skip
+
+
+def against(*items, tracked=("runtime_ms", "success"), same_host=True):
+    one = trial()
+    metrics = {name: summarise(name, [one.metrics[name]]) for name in METRICS}
+    return judge([one], metrics, tracked, Match(baseline=baseline(), same_host=same_host), items)
+
+
+@pytest.mark.parametrize("name", ["runtime_ms", "success"])
+def test_on_the_same_host_every_tracked_metric_must_be_compared(name):
+    other = {"runtime_ms": "success", "success": "runtime_ms"}[name]
+    for items in ([item(name, "not compared"), item(other, "within")], [item(other, "within")]):
+        verdict = against(*items)
+        assert (verdict.status, verdict.cause, verdict.exit_code) == (Status.BLOCKED, Cause.BASELINE_INVALID, 2)
+        assert f"the tracked metric {name} was not compared" in verdict.notes
+        assert "s-1" in verdict.notes
+
+
+def test_on_another_host_only_what_depends_on_the_host_may_be_missing():
+    missing, there = item("runtime_ms", "not compared"), item("success", "within")
+    assert against(missing, there, same_host=False).status is Status.PASS
+    verdict = against(item("success", "not compared"), item("runtime_ms", "not compared"), same_host=False)
+    assert (verdict.status, verdict.cause) == (Status.BLOCKED, Cause.BASELINE_INVALID)
+    assert "runtime_ms" not in verdict.notes
+    verdict = against(missing, tracked=["runtime_ms"], same_host=False)
+    assert (verdict.status, verdict.cause) == (Status.BLOCKED, Cause.PARITY)
+
+
+def test_what_is_worse_is_told_although_something_else_is_missing():
+    assert against(item("runtime_ms", "worse"), item("success", "not compared")).cause is Cause.METRIC_REGRESSION
+
+
+def test_what_is_not_tracked_may_be_missing():
+    items = [item("runtime_ms", "within"), item("success", "within"), item("steps", "not compared", tracked=False)]
+    assert against(*items).status is Status.PASS

@@ -170,7 +170,7 @@ BLOCKED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "a tracked metric that nobody measures": (
         "metric_unmeasured",
-        {"metrics_tracked": ["success", "cost_usd"]},
+        {"metrics_tracked": ["success", "cost_usd"], "thresholds": {"cost_usd": 10}},
         "the tracked metric cost_usd could not be measured",
     ),
     "a live model where nothing is isolated": (

@@ -13,6 +13,9 @@ from scenario_files import Project, command
 TRACKED = ["runtime_ms", "exit_status", "success", "steps"]
 """Without the memory: a command of some milliseconds may be over before it can be looked at."""
 
+ALLOWED = {"steps": 10}
+"""Steps have no threshold of their own."""
+
 HUNGRY = "python3 -c 'held = bytes(range(256)) * 400_000; import time; time.sleep(0.3)'; echo made > result.txt"
 """Holds 100 MB long enough for the sampler to see it."""
 
@@ -41,7 +44,7 @@ def row(text: str, name: str) -> list[str]:
 
 
 def test_within_the_thresholds_it_passes(either: Project) -> None:
-    either.scenario(metrics_tracked=TRACKED)
+    either.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED)
     record = approve(either, either.run())
 
     ran = either.run("-v")
@@ -59,7 +62,7 @@ def test_within_the_thresholds_it_passes(either: Project) -> None:
 
 
 def test_a_slower_run_is_a_regression(either: Project) -> None:
-    either.scenario(metrics_tracked=TRACKED)
+    either.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED)
     record = approve(either, either.run(), metrics={"runtime_ms": 1e-3})
 
     ran = either.run()
@@ -73,7 +76,7 @@ def test_a_slower_run_is_a_regression(either: Project) -> None:
 
 
 def test_a_run_that_takes_more_memory_is_a_regression(project: Project) -> None:
-    project.scenario(agent=command(HUNGRY), metrics_tracked=[*TRACKED, "peak_memory_mb"])
+    project.scenario(agent=command(HUNGRY), metrics_tracked=[*TRACKED, "peak_memory_mb"], thresholds=ALLOWED)
     first = project.run()
     assert first.scenario()["peak_memory_mb"] > 50
     approve(project, first, metrics={"peak_memory_mb": 10.0})
@@ -87,9 +90,9 @@ def test_a_run_that_takes_more_memory_is_a_regression(project: Project) -> None:
 
 
 def test_the_text_shows_every_metric_what_changed_and_where_the_artifacts_lie(project: Project) -> None:
-    project.scenario(metrics_tracked=TRACKED)
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED)
     record = approve(project, project.run(), metrics={"runtime_ms": 1e-3, "steps": 4, "exit_status": 3})
-    project.scenario(metrics_tracked=TRACKED, agent=command("echo other > result.txt"))
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED, agent=command("echo other > result.txt"))
 
     ran = project.run()
 
@@ -99,7 +102,7 @@ def test_the_text_shows_every_metric_what_changed_and_where_the_artifacts_lie(pr
     for name in TRACKED:
         assert len(row(text, name)) == 6, name
     assert row(text, "runtime_ms")[4:] == ["+15%", "worse"]
-    assert row(text, "steps") == ["steps", "4", "1", "-75.0%", "-", "within"]
+    assert row(text, "steps") == ["steps", "4", "1", "-75.0%", "+10%", "within"]
     assert row(text, "exit_status")[1:3] == ["3", "0"]
     assert "exit_status: it was 3 and is 0" in text
     assert "changed under test since the baseline:" in text
@@ -112,9 +115,9 @@ def test_the_text_shows_every_metric_what_changed_and_where_the_artifacts_lie(pr
 
 
 def test_the_record_holds_what_the_text_shows(project: Project) -> None:
-    project.scenario(metrics_tracked=TRACKED)
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED)
     approve(project, project.run(), metrics=STRICT)
-    project.scenario(metrics_tracked=TRACKED, agent=command("echo other > result.txt"))
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED, agent=command("echo other > result.txt"))
 
     run = benchmark_run(project.run())
 
@@ -141,11 +144,10 @@ def test_a_threshold_of_the_scenario_replaces_the_usual_one(project: Project) ->
 @pytest.mark.parametrize(
     ("thresholds", "expected"),
     [
-        ({}, ("pass", "verified", 0)),
         ({"steps": 50}, ("pass", "verified", 0)),
         ({"steps": 49.9}, ("regression", "metric_regression", 1)),
     ],
-    ids=["none", "reached", "exceeded"],
+    ids=["reached", "exceeded"],
 )
 def test_any_tracked_metric_may_have_a_threshold(
     project: Project, thresholds: dict[str, float], expected: tuple[str, str, int]
@@ -182,9 +184,9 @@ def test_another_exit_status_is_a_regression_whatever_the_threshold(project: Pro
 
 
 def test_a_functional_failure_is_told_with_its_comparison(project: Project) -> None:
-    project.scenario(metrics_tracked=TRACKED)
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED)
     record = approve(project, project.run())
-    project.scenario(metrics_tracked=TRACKED, agent=command("true"))
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED, agent=command("true"))
 
     ran = project.run()
 
@@ -194,24 +196,20 @@ def test_a_functional_failure_is_told_with_its_comparison(project: Project) -> N
     assert "agent.command: echo made > result.txt -> true" in ran.out
 
 
-def test_a_metric_that_the_baseline_lacks_is_told_and_fails_nothing(project: Project) -> None:
-    project.scenario(metrics_tracked=["success", "steps"])
-    approve(project, project.run(), lacking=["steps"])
+@pytest.mark.parametrize("portable", [False, True])
+@pytest.mark.parametrize("tracked", [["success", "steps"], ["steps"]])
+def test_a_tracked_metric_that_the_baseline_lacks_is_no_pass(
+    project: Project, tracked: list[str], *, portable: bool
+) -> None:
+    project.scenario(metrics_tracked=tracked, thresholds={"steps": 10})
+    record = approve(project, project.run(), lacking=["steps"], portable=portable)
 
-    ran = project.run()
+    ran = project.run(*(["--specbench-host-parity=portable"] if portable else []))
 
-    assert ran.verdict() == ("pass", "verified", 0)
-    assert "steps was not compared: the baseline does not hold it" in ran.scenario()["notes"]
-
-
-def test_nothing_that_could_be_compared_is_no_pass(project: Project) -> None:
-    project.scenario(metrics_tracked=["steps"])
-    approve(project, project.run(), lacking=["steps"])
-
-    ran = project.run()
-
-    assert ran.verdict() == ("blocked", "parity", 2)
-    assert "no tracked metric could be compared" in ran.scenario()["notes"]
+    assert ran.verdict() == ("blocked", "baseline_invalid", 2)
+    notes = ran.scenario()["notes"]
+    assert "the tracked metric steps was not compared: the baseline does not hold it" in notes
+    assert record.baseline_id in notes
 
 
 def test_the_median_of_the_trials_is_compared(project: Project) -> None:
@@ -250,7 +248,7 @@ def test_the_report_stays_within_its_schema(project: Project) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     from pytest_specbench.reporting import schemas
 
-    project.scenario(metrics_tracked=TRACKED)
+    project.scenario(metrics_tracked=TRACKED, thresholds=ALLOWED)
     approve(project, project.run(), metrics=STRICT)
     ran = project.run()
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from parity_support import commit, git
 from scenario_files import Project
+
+from pytest_specbench.recording.repository import unclean
 
 
 @pytest.fixture
@@ -126,6 +130,80 @@ def test_no_git(kept: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = kept.run()
 
     assert ran.verdict() == ("blocked", "unclean_repository", 2)
+
+
+def test_output_among_the_benchmarks_hides_nothing(kept: Project) -> None:
+    """Neither an artifact folder that holds everything, nor the .gitignore that a run leaves in it."""
+    kept.file("source.txt", "edited\n")
+    for output in (".", "benchmarks"):
+        ran = kept.run(f"--specbench-output={output}")
+        assert ran.code == 2
+        assert "'source.txt' is changed" in ran.out + ran.err
+
+
+def test_the_working_of_git_is_not_redirected(kept: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = kept.path.parent / f"{kept.path.name}-clean"
+    elsewhere.mkdir()
+    git(elsewhere, "init", "-q")
+    git(elsewhere, "commit", "-q", "--allow-empty", "-m", "clean")
+    kept.file("benchmarks/new.txt", "new\n")
+    for name, value in {"GIT_DIR": elsewhere / ".git", "GIT_WORK_TREE": elsewhere}.items():
+        monkeypatch.setenv(name, str(value))
+
+    assert unclean(kept.path / "benchmarks", ignore=kept.path / ".terminalbench") == [
+        "'benchmarks/new.txt' is not tracked"
+    ]
+
+
+class TestWhatCountsAsAnArtifact:
+    def found(self, kept: Project, ignore: str, *also: str) -> list[str]:
+        return unclean(kept.path / "benchmarks", ignore=kept.path / ignore, also=[kept.path / name for name in also])
+
+    @pytest.mark.parametrize("output", [".", "benchmarks"])
+    def test_only_what_runs_leave(self, kept: Project, output: str) -> None:
+        for path in ("runs/x/run.json", "progress/x", "index.sqlite"):
+            kept.file(f"{output}/{path}", "{}")
+        assert self.found(kept, output) == []
+        kept.file("benchmarks/accept.sh", "true\n")
+        assert self.found(kept, output) == ["'benchmarks/accept.sh' is not tracked"]
+
+    def test_a_tracked_change_among_artifacts_counts(self, kept: Project) -> None:
+        kept.file("benchmarks/runs/kept.txt", "as it was\n")
+        commit(kept)
+        kept.file("benchmarks/runs/kept.txt", "edited\n")
+
+        assert self.found(kept, "benchmarks") == ["'benchmarks/runs/kept.txt' is changed"]
+
+    def test_the_gitignore_of_an_artifact_folder_that_holds_the_benchmarks_counts(self, kept: Project) -> None:
+        kept.file("benchmarks/.gitignore", "*\n")
+        kept.file("benchmarks/accept.sh", "true\n")
+
+        assert self.found(kept, "benchmarks") == ["'benchmarks/.gitignore' is ignored by git and not tracked"]
+
+    def test_a_baseline_that_was_never_committed_counts(self, kept: Project) -> None:
+        kept.file("approved [1]/demo/demo-1.json", "{}")
+        assert self.found(kept, ".terminalbench") == []
+        assert self.found(kept, ".terminalbench", "approved [1]", "gone", "../outside") == [
+            "'approved [1]/demo/demo-1.json' is not tracked"
+        ]
+        kept.file(".gitignore", "approved*/\n*~\n")
+        kept.file("approved [1]/demo/demo-1.json~", "{}")
+        git(kept.path, "add", ".gitignore")
+        git(kept.path, "commit", "-qm", "hide it")
+        assert self.found(kept, ".terminalbench", "approved [1]") == [
+            "'approved [1]/demo/demo-1.json' is ignored by git and not tracked"
+        ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to another user")
+def test_a_repository_of_another_user_is_told_as_that(kept: Project) -> None:
+    os.chown(kept.path, 12345, 12345)
+    os.chown(kept.path / ".git", 12345, 12345)
+
+    (found,) = unclean(kept.path / "benchmarks", ignore=kept.path / ".terminalbench")
+
+    assert "belongs to another user (dubious ownership)" in found
+    assert f"git config --global --add safe.directory {kept.path}" in found
 
 
 def test_locking_needs_no_clean_repository(kept: Project) -> None:

@@ -98,6 +98,20 @@ class TestWithoutABaseline:
         assert "- agent: command" in ran.run()["comparison"]["diff"]
         assert "+ agent: oracle" in ran.run()["comparison"]["diff"]
 
+    def test_endpoint_and_parameters_are_the_scenarios_models_and_not_anothers(self, demo: Project) -> None:
+        def facts(model: dict[str, Any] | None, *arguments: str) -> dict[str, Any]:
+            demo.scenario(model=model)
+            found: dict[str, Any] = demo.run(*arguments).run()["fingerprint"]["instrument"]
+            return found
+
+        own = {"name": "openai/own", "parameters": {"temperature": 0}}
+        asked = facts(own)["model_parameters"]
+        assert facts(own, "--specbench-model=openai/own")["model_parameters"] == asked
+        assert facts(own | {"api_base": "http://user:hush@127.0.0.1:1/v1"})["model_parameters"] != asked
+        assert "hush" not in str(facts(own | {"api_base": "http://user:hush@127.0.0.1:1/v1"}))
+        other = "--specbench-model=openai/other"
+        assert facts(own, other) == facts(own | {"parameters": {"temperature": 1}}, other) == facts(None, other)
+
     def test_only_its_own_scenario_counts(self, demo: Project) -> None:
         approve(demo, demo.run())
         demo.scenario("other")
@@ -162,7 +176,7 @@ class TestHosts:
         assert not mark.exists()
 
     def test_portable_parity_compares_what_does_not_depend_on_the_host(self, demo: Project) -> None:
-        demo.scenario(metrics_tracked=["runtime_ms", "success", "steps"])
+        demo.scenario(metrics_tracked=["runtime_ms", "success", "steps"], thresholds={"steps": 10})
         record = approve(demo, demo.run(), host="big-machine", metrics=STRICT)
 
         ran = demo.run("--specbench-host-parity=portable")

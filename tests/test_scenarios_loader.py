@@ -74,6 +74,7 @@ def test_where_names_the_file_as_it_was_given_the_line_and_the_key(
 
 
 def test_short_metric_names_and_one_network_for_all_phases_are_accepted(tmp_path: Path) -> None:
+    load(tmp_path, "metrics_tracked: [memory, success, exit_status, steps]\nthresholds: {steps: 0}\n")
     scenario = load(tmp_path, "metrics_tracked: [runtime, memory]\nrunner: {network: bridge}\n").scenario
 
     assert scenario.metrics_tracked == ("runtime_ms", "peak_memory_mb")
@@ -129,6 +130,13 @@ def test_an_unknown_key_is_told_with_the_nearest_at_any_depth(tmp_path: Path, mo
         ("approval_mode: ful-access\n", "9: approval_mode: 'ful-access' is not known here | one of minimal"),
         ("runner: {network: nne}\n", "9: runner.network: 'nne' is not known here | one of none, bridge; the nearest"),
         ("thresholds: {runtme: 1}\n", "9: thresholds.runtme: 'runtme' is not known here | one of runtime_ms"),
+        (
+            "metrics_tracked: [success, steps]\n",
+            (
+                "9: metrics_tracked[1]: nothing would judge 'steps': it has no threshold | "
+                "a threshold for it, in percent, under `thresholds`, for example `steps: 20`"
+            ),
+        ),
         ("thresholds: {runtime: 1, runtime_ms: 2}\n", "9: thresholds: is not accepted | each name once"),
         ("metrics_tracked: [runtime, runtime_ms]\n", "9: metrics_tracked: is not accepted | each name once"),
         ("agent: {name: x, options: {a: [1]}}\n", "9: agent.options.a: is a list, not text | text or a whole number"),

@@ -250,6 +250,7 @@ class TestAgentsOfThirdParties:
             """,
             trials=2,
             metrics_tracked=["success", "cost_usd"],
+            thresholds={"cost_usd": 10},
         )
 
         ran = project.run()

@@ -7,15 +7,18 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from pytest_specbench.core.metrics import METRICS, MetricSummary
+from pytest_specbench.core.metrics import METRICS, MetricSummary, summary_of
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import BenchmarkRun, Fingerprint
 from pytest_specbench.core.status import Status
 
 PORTABLE = "portable"
 """Host class of a baseline that holds host-independent metrics only: it fits every host, where that is asked for."""
+
+SMALLEST, LARGEST = 1e-12, 1e18
+"""What a metric that is not 0 can be, in its unit, whatever its sign: a percentage of it is still a number."""
 
 
 class BaselineRecord(Record):
@@ -51,8 +54,22 @@ class BaselineRecord(Record):
     """The baseline that it replaces; null for a first one."""
     expires_on: date | None = None
     """First day on which it no longer counts; null: never."""
-    recorded_at: datetime
+    recorded_at: AwareDatetime
     """When the record was written, UTC."""
+
+    @model_validator(mode="after")
+    def _metrics_follow_from_their_values(self) -> BaselineRecord:
+        for name, summary in self.metrics.items():
+            if name not in METRICS:
+                raise ValueError(f"no metric is called {name!r}")
+            known = tuple(value for value in summary.values if value is not None)
+            if not known or len(known) != len(summary.values):
+                raise ValueError(f"{name} lacks a value of every trial")
+            if any(isinstance(value, bool) != (name == "success") or not _possible(value) for value in known):
+                raise ValueError(f"{name} has values that it cannot have")
+            if summary != summary_of(name, known):
+                raise ValueError(f"{name} is not what follows from the values of its trials")
+        return self
 
     @model_validator(mode="after")
     def _portable_holds_no_hosts_metric(self) -> BaselineRecord:
@@ -64,6 +81,10 @@ class BaselineRecord(Record):
     def host_class(self) -> str:
         """The host class it holds for, or `portable`."""
         return str(self.fingerprint.host.get("class"))
+
+
+def _possible(value: float) -> bool:
+    return value == 0 or SMALLEST <= abs(value) <= LARGEST
 
 
 @dataclass(frozen=True)

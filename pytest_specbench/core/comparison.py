@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.fingerprint import differences
-from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, MetricSummary
+from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, WITHOUT_DEGREES, MetricSummary
 from pytest_specbench.core.records import Comparison, Fingerprint, MetricComparison, Number, SubjectChange
 
 
@@ -72,7 +72,7 @@ def _delta(then: Number, now: Number) -> float | None:
 
 def _worse(name: str, then: float, now: float, threshold: float | None) -> str | None:
     """What is worse, or None. Exit status and success have no degrees: any other value is worse."""
-    if name in ("exit_status", "success"):
+    if name in WITHOUT_DEGREES:
         return f"it was {then:g} and is {now:g}" if now != then else None
     if threshold is None:
         return None

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pytest_specbench.core.records import Fingerprint, Scalar
 
-type Party = Literal["instrument", "agent", "model", "runner_image", "fixtures"]
-"""Whose fact it is. All but `instrument` may be declared to be under test."""
+type Party = Literal["instrument", "gate", "agent", "model", "runner_image", "fixtures"]
+"""Whose fact it is. All but `instrument` and `gate` may be declared to be under test."""
 
 LOCKED = (
     "dataset",
@@ -23,6 +23,8 @@ LOCKED = (
     "memory_mb",
     "pids",
     "network",
+    "workdir",
+    "user",
 )
 """What a lock file pins, as far as it is not under test. Agent, model and modes are an invocation's to choose: with
 others the run is another instrument, which has another baseline, and no drift.
@@ -42,24 +44,28 @@ class Fact:
 
 
 def fingerprint(facts: Iterable[Fact], *, subject: Iterable[str], host: Mapping[str, Scalar]) -> Fingerprint:
-    """Sort facts into instrument and subject: what belongs to a party under test may differ from the baseline's.
+    """Sort facts into instrument, gate and subject: what belongs to a party under test may differ from the baseline's.
 
     `host` must have a `class`. A name that occurs twice is an error: one fact would hide the other.
     """
     tested = set(subject)
-    sides: dict[str, dict[str, Scalar]] = {"instrument": {}, "subject": {}}
+    sides: dict[str, dict[str, Scalar]] = {"instrument": {}, "gate": {}, "subject": {}}
     seen: set[str] = set()
     for fact in facts:
         if fact.name in seen:
             raise ValueError(f"the fact {fact.name!r} was observed twice")
         seen.add(fact.name)
-        sides["subject" if fact.party in tested else "instrument"][fact.name] = fact.value
-    return Fingerprint(instrument=sides["instrument"], subject=sides["subject"], host=dict(host))
+        side = "gate" if fact.party == "gate" else "subject" if fact.party in tested else "instrument"
+        sides[side][fact.name] = fact.value
+    return Fingerprint(**sides, host=dict(host))
 
 
 def locked_part(found: Fingerprint) -> dict[str, Scalar]:
-    """The facts of the instrument that a lock file pins."""
-    return {name: value for name, value in found.instrument.items() if name in LOCKED or name.startswith(LOCKED_PREFIX)}
+    """What a lock file pins: facts of the instrument, and all of the gate's."""
+    pinned = {
+        name: value for name, value in found.instrument.items() if name in LOCKED or name.startswith(LOCKED_PREFIX)
+    }
+    return pinned | found.gate
 
 
 @dataclass(frozen=True)

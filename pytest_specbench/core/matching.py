@@ -52,6 +52,12 @@ def match(
 
     `active` are the active baselines of the scenario, `ever_active` tells whether it has ever had one.
     """
+    if observed.host.get("class") == PORTABLE:
+        return Match(
+            cause=Cause.PARITY,
+            notes=f"no host is of the class {PORTABLE!r}, which is reserved for baselines that fit every host; declare "
+            "another one with specbench_host_class, or ask for --specbench-host-parity=portable",
+        )
     same = [record for record in active if record.fingerprint.instrument == observed.instrument]
     if not same:
         return _without_baseline(observed, active, ever_active=ever_active, policy=policy)

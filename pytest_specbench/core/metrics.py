@@ -39,6 +39,8 @@ METRICS: Mapping[str, MetricKind] = {
 
 DEFAULT_TRACKED = ("runtime_ms", "peak_memory_mb", "exit_status", "success")
 DEFAULT_THRESHOLDS_PERCENT: Mapping[str, float] = {"runtime_ms": 15.0, "peak_memory_mb": 20.0}
+WITHOUT_DEGREES = ("exit_status", "success")
+"""Metrics that need no threshold: any other value is worse."""
 
 
 class Measurement(Record):
@@ -80,14 +82,17 @@ class MetricSummary(Record):
 
 def summarise(name: str, measurements: Iterable[Measurement]) -> MetricSummary:
     """Summarise one metric over trials; a single unmeasured trial makes the summary null, with that trial's reason."""
-    kind = METRICS[name]
     trials = tuple(measurements)
-    values = tuple(trial.value for trial in trials)
     missing = [f"trial {n}: {trial.reason}" for n, trial in enumerate(trials, 1) if trial.value is None]
     if not trials:
         missing = ["no trial was measured"]
-    known = [value for value in values if value is not None]
     if missing:
-        return MetricSummary(value=None, unit=kind.unit, values=values, reason="; ".join(missing))
+        values = tuple(trial.value for trial in trials)
+        return MetricSummary(value=None, unit=METRICS[name].unit, values=values, reason="; ".join(missing))
+    return summary_of(name, tuple(trial.value for trial in trials if trial.value is not None))
+
+
+def summary_of(name: str, known: tuple[float | int | bool, ...]) -> MetricSummary:
+    """The summary that follows from the values of a metric, of which there is at least one and none is unknown."""
     middle: float | int | bool = all(known) if name == "success" else known[0] if len(known) == 1 else median(known)
-    return MetricSummary(value=middle, unit=kind.unit, low=min(known), high=max(known), values=values)
+    return MetricSummary(value=middle, unit=METRICS[name].unit, low=min(known), high=max(known), values=known)

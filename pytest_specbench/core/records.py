@@ -113,6 +113,8 @@ class Fingerprint(Record):
     """The fields that the scenario declares to be under test."""
     host: dict[str, Scalar]
     """Host class and what it was derived from."""
+    gate: dict[str, Scalar] = Field(default_factory=dict)
+    """What decides how strictly is judged; a lock pins it, and baselines are not matched by it."""
 
 
 type Number = float | int | bool | None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_specbench.core.matching import Match
-from pytest_specbench.core.metrics import MetricSummary
+from pytest_specbench.core.metrics import METRICS, MetricSummary
 from pytest_specbench.core.records import MetricComparison, TrialRecord
 from pytest_specbench.core.status import (
     EXIT_BLOCKED,
@@ -44,7 +44,8 @@ def judge(
     """Judge counted trials (repeated attempts left out), and their metrics against the baseline that `match` found.
 
     An agent's failure is a regression. Infrastructure that failed in any trial blocks, unless another trial showed that
-    the agent fails: with both kinds present the regression wins. A tracked metric that is unknown blocks.
+    the agent fails: with both kinds present the regression wins. A tracked metric that is unknown blocks, and so does
+    one that could not be compared, unless it depends on the host and the baseline is another host's.
     """
     functional = _functional(trials, metrics, tracked)
     if functional is not None:
@@ -55,14 +56,22 @@ def judge(
             return Verdict(Status.PROVISIONAL, match.cause, EXIT_BLOCKED, notes)
         return Verdict(Status.PROVISIONAL, Cause.VERIFIED, EXIT_PASS, notes)
     judged = [item for item in compared if item.tracked]
+    missing = {item.name: item.reason for item in judged if item.result == "not compared"}
+    missing |= dict.fromkeys({*tracked} - {item.name for item in judged}, "nothing compared it")
     worse = [item for item in judged if item.result == "worse"]
     if worse:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in worse)
         return Verdict(Status.REGRESSION, Cause.METRIC_REGRESSION, EXIT_REGRESSION, reasons)
+    owed = [name for name in missing if match.same_host or not METRICS[name].depends_on_host]
+    if owed:
+        reasons = "; ".join(f"the tracked metric {name} was not compared: {missing[name]}" for name in owed)
+        return blocked(
+            Cause.BASELINE_INVALID,
+            f"{reasons} ({match.baseline.baseline_id}); approve a run that holds what is tracked",
+        )
     if not any(item.result == "within" for item in judged):
         return blocked(Cause.PARITY, f"no tracked metric could be compared with {match.baseline.baseline_id}")
-    missing = [f"{item.name} was not compared: {item.reason}" for item in judged if item.result == "not compared"]
-    return Verdict(Status.PASS, Cause.VERIFIED, EXIT_PASS, match.notes or "; ".join(missing))
+    return Verdict(Status.PASS, Cause.VERIFIED, EXIT_PASS, match.notes)
 
 
 def _functional(

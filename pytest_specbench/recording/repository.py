@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 TIMEOUT_SEC = 30
 
+ARTIFACTS = ("runs", "progress", "latest", "index.sqlite", ".gitignore")
+"""What runs leave in the artifact folder. Nothing else in there is taken for theirs."""
+
 
 def git_commit(folder: Path) -> str | None:
     """The commit that is checked out in `folder`; null where there is no repository, no commit, or no git."""
-    return _git(folder, "rev-parse", "--verify", "HEAD")
+    return _git(folder, "rev-parse", "--verify", "HEAD").line
 
 
-def unclean(benchmarks: Path, *, ignore: Path) -> list[str]:
+def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = ()) -> list[str]:
     """Why the repository does not hold what would run, one phrase each; empty when it does.
 
-    Tracked changes count everywhere, untracked files only below the folder `benchmarks`, and never below `ignore`.
+    Tracked changes count everywhere. Untracked files count below the folder `benchmarks` and below those of `also`,
+    where records (`.json`) that git ignores count as well; but not what runs left in the artifact folder `ignore`.
     """
-    top = _git(benchmarks, "rev-parse", "--show-toplevel")
-    if top is None:
-        return ["there is no git repository"]
+    answer = _git(benchmarks, "rev-parse", "--show-toplevel")
+    if answer.line is None:
+        return [_no_repository(benchmarks, answer.error)]
     if git_commit(benchmarks) is None:
         return ["there is no commit yet"]
-    status = _git(benchmarks, "status", "--porcelain=v1", "-z", "--untracked-files=all", strip=False)
+    top = Path(answer.line)
+    status = _git(top, "status", "--porcelain=v1", "-z", "--untracked-files=all").text
     if status is None:
         return ["git status failed"]
-    return [*_changes(status.split("\0"), Path(top), benchmarks.resolve(), ignore.resolve())]
+    wanted = [folder.resolve() for folder in (benchmarks, *also)]
+    root = ignore.resolve()
+    artifacts = [root / name for name in ARTIFACTS]
+    hidden = [(folder, "**/*.json") for folder in wanted[1:]]
+    if any(folder.is_relative_to(root) for folder in wanted):
+        # The artifact folder's own .gitignore hides all that is in there, so it must not hide what is looked for.
+        artifacts.remove(root / ".gitignore")
+        hidden.append((root, ".gitignore"))
+    return [*_changes(status.split("\0"), top, wanted, artifacts), *_hidden(top, hidden)]
 
 
-def _changes(entries: list[str], top: Path, benchmarks: Path, ignore: Path) -> Iterator[str]:
+def _no_repository(folder: Path, error: str) -> str:
+    if "safe.directory" not in error:
+        return "there is no git repository"
+    named = error.strip().rpartition("safe.directory ")[2].strip() or str(folder)
+    return (
+        "git does not trust the repository, which belongs to another user (dubious ownership): "
+        f"git config --global --add safe.directory {named}"
+    )
+
+
+def _changes(entries: list[str], top: Path, wanted: Sequence[Path], artifacts: Sequence[Path]) -> Iterator[str]:
     """Phrases for the entries of `git status -z`; a renamed file has its old name in an entry of its own."""
     left = iter(entries)
     for entry in left:
@@ -40,28 +65,59 @@ def _changes(entries: list[str], top: Path, benchmarks: Path, ignore: Path) -> I
         if "R" in code or "C" in code:
             next(left, None)
         path = top / name
-        if path.is_relative_to(ignore):
-            continue
         if code != "??":
             yield f"{name!r} is changed"
-        elif path.is_relative_to(benchmarks):
+        elif any(map(path.is_relative_to, wanted)) and not any(map(path.is_relative_to, artifacts)):
             yield f"{name!r} is not tracked"
 
 
-def _git(folder: Path, *arguments: str, strip: bool = True) -> str | None:
-    """Standard output of a git command; None when it failed."""
+def _hidden(top: Path, wanted: Sequence[tuple[Path, str]]) -> Iterator[str]:
+    """Phrases for untracked files that git ignores, by pairs of a folder and a glob in it."""
+    specs = [
+        f":(top,glob){'/'.join([*map(_literal, folder.relative_to(top).parts), pattern])}"
+        for folder, pattern in wanted
+        if folder.is_relative_to(top)
+    ]
+    if not specs:
+        return
+    found = _git(top, "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *specs).text
+    if found is None:
+        yield "git ls-files failed"
+    for name in (found or "").split("\0"):
+        if name:
+            yield f"{name!r} is ignored by git and not tracked"
+
+
+def _literal(name: str) -> str:
+    return "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in name)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a git command printed; `text` is None when it failed."""
+
+    text: str | None
+    error: str = ""
+
+    @property
+    def line(self) -> str | None:
+        return None if self.text is None else self.text.strip()
+
+
+def _git(folder: Path, *arguments: str) -> _Answer:
+    # A GIT_DIR or its like, left by a hook, would have git speak of another repository than the one in `folder`.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
             ["git", *arguments],
             cwd=folder,
+            env=environment | {"LC_ALL": "C"},
             capture_output=True,
             text=True,
             errors="surrogateescape",
             timeout=TIMEOUT_SEC,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode != 0:
-        return None
-    return done.stdout.strip() if strip else done.stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _Answer(None, str(error))
+    return _Answer(done.stdout if done.returncode == 0 else None, done.stderr)

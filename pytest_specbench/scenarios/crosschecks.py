@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_specbench.core.errors import ScenarioError
-from pytest_specbench.scenarios.forms import inside
+from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, WITHOUT_DEGREES
+from pytest_specbench.scenarios.forms import SHORT_METRICS, inside
 from pytest_specbench.scenarios.problems import KeyPath, Problem, one_of
 from pytest_specbench.scenarios.tree import list_tree, require_file
 
@@ -34,7 +35,7 @@ def named_files(data: dict[str, Any]) -> Iterator[tuple[KeyPath, str, bool]]:
 
 def cross_check(data: dict[str, Any], folder: Path, known_checks: Collection[str] | None) -> list[Problem]:
     """Every problem of names and files. `known_checks`: names of artifact checks; None: not looked at."""
-    return [*_fixtures(data), *_checks(data, known_checks), *_files(data, folder)]
+    return [*_fixtures(data), *_thresholds(data), *_checks(data, known_checks), *_files(data, folder)]
 
 
 def _fixtures(data: dict[str, Any]) -> Iterator[Problem]:
@@ -48,6 +49,21 @@ def _fixtures(data: dict[str, Any]) -> Iterator[Problem]:
         if name not in prerequisites:
             yield Problem(
                 ("fixtures", name), f"the fixture {name!r} is not used", "its name in prerequisites, or no such fixture"
+            )
+
+
+def _thresholds(data: dict[str, Any]) -> Iterator[Problem]:
+    tracked, thresholds = data.get("metrics_tracked", ()), data.get("thresholds", {})
+    if not isinstance(tracked, tuple) or not isinstance(thresholds, dict):
+        return
+    judged = {SHORT_METRICS.get(name, name) for name in thresholds} | {*DEFAULT_THRESHOLDS_PERCENT, *WITHOUT_DEGREES}
+    for index, name in enumerate(tracked):
+        full = SHORT_METRICS.get(name, name) if isinstance(name, str) else None
+        if full in METRICS and full not in judged:
+            yield Problem(
+                ("metrics_tracked", index),
+                f"nothing would judge {name!r}: it has no threshold",
+                f"a threshold for it, in percent, under `thresholds`, for example `{name}: 20`",
             )
 
 

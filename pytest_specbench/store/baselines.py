@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,12 +38,13 @@ class Baselines:
         return bool(self.records)
 
 
-def read_baselines(root: Path, scenario_id: str) -> Baselines:
+def read_baselines(root: Path, scenario_id: str, *, required: bool = False) -> Baselines:
     """Every record of a scenario below the baseline folder `root`, by name. One that cannot be read, or that stands in
-    the wrong place, blocks: what was approved must not get lost by an edit.
+    the wrong place, blocks, and so does something else in the place of a folder: what was approved must not get lost by
+    an edit. `required`: somebody named the root, so it must be there.
     """
     folder = root / scenario_id
-    records = [_read(path, scenario_id) for path in sorted(folder.glob("*.json"))]
+    records = [_read(path, scenario_id) for path in _record_files(root, folder, required=required)]
     known = {record.baseline_id for record in records}
     for record in records:
         if record.supersedes_baseline_id is not None and record.supersedes_baseline_id not in known:
@@ -71,13 +73,33 @@ def write_baseline(root: Path, record: BaselineRecord) -> Path:
     return path
 
 
+def _record_files(root: Path, folder: Path, *, required: bool) -> list[Path]:
+    """The files of the records, sorted; none where there is no folder."""
+    try:
+        if not os.path.lexists(root):
+            if required:
+                raise _invalid(root, "there is no such folder", "the baseline folder that was asked for")
+            return []
+        if not root.is_dir():
+            raise _invalid(root, "it is no folder", "a folder that holds one folder a scenario")
+        if not os.path.lexists(folder):
+            return []
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise _invalid(folder, "it is no folder", "a folder, and no link to one")
+        return sorted(path for path in folder.iterdir() if path.name.endswith(".json"))
+    except OSError as error:
+        raise _invalid(folder, str(error)) from None
+
+
 def _read(path: Path, scenario_id: str) -> BaselineRecord:
     try:
         if not path.is_file():
             raise _invalid(path, "it is no regular file")  # reading a pipe would never end
         if path.stat().st_size > MAX_BYTES:
             raise _invalid(path, f"it is larger than {MAX_BYTES} bytes")
-        record = BaselineRecord.model_validate(json.loads(path.read_bytes()))
+        content = json.loads(path.read_bytes())
+        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
+        record = BaselineRecord.model_validate(content)
     except OSError as error:
         raise _invalid(path, str(error)) from None
     except ValidationError as error:
@@ -85,16 +107,21 @@ def _read(path: Path, scenario_id: str) -> BaselineRecord:
         raise _invalid(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise _invalid(path, f"not JSON: {error}") from None
+    except (ArithmeticError, LookupError, TypeError) as error:
+        raise _invalid(path, f"{type(error).__name__}: {error}") from None
     if record.baseline_id != path.stem or record.scenario_id != scenario_id:
         raise _invalid(path, f"it calls itself {record.baseline_id!r} of {record.scenario_id!r}")
     return record
 
 
-def _invalid(path: Path, why: str) -> BlockedError:
+def _invalid(
+    path: Path, why: str, expected: str = "a well-formed record that fits its name, its folder and its own values"
+) -> BlockedError:
+    kind = "record" if path.suffix == ".json" else "folder"
     return BlockedError(
-        f"the baseline record cannot be used: {why}",
+        f"the baseline {kind} cannot be used: {why}",
         cause=Cause.BASELINE_INVALID,
         where=str(path),
-        expected="a record as it was approved, unedited, in the folder of its scenario",
+        expected=expected,
         hint=f"git log -p -- {path.name}, and restore it",
     )
