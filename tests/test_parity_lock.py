@@ -14,7 +14,8 @@ from scenario_files import Project, Ran
 
 PINNED = {
     "dataset", "dataset_version", "scenario_content", "verifier_content", "gate_content",
-    "cpus", "memory_mb", "pids", "network", "workdir",
+    "cpus", "memory_mb", "pids", "network", "user",
+        "workdir",
 }  # fmt: skip
 
 
