@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_specbench.core.errors import AgentStoppedError
+from pytest_specbench.core.errors import AgentStoppedError, InfrastructureError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.cast import CastWriter
@@ -183,3 +184,49 @@ def test_chunks_may_end_anywhere(tmp_path_factory: pytest.TempPathFactory, text:
     whole = text.replace("\r\n", "\n").replace("\n", "\r\n")
     assert shown(path) == whole
     assert [event[0] for event in lines(path)[1:]] == sorted(event[0] for event in lines(path)[1:])  # type: ignore[index]
+
+
+def test_a_recording_that_grows_too_long_is_cut_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "agent.cast"
+    cast = CastWriter(path, size=(80, 24), timestamp=0, title="", redactor=SECRETS, limit=2000)
+    for second in range(100):
+        cast.output(float(second), b"x" * 100 + b"\n")
+    cast.close(100.0)
+    assert path.stat().st_size < 2300
+    assert shown(path).endswith("[the recording is cut here: it is too long]\r\n")
+    assert shown(path).count("cut here") == 1
+    assert "cut here" in asciinema_cat(path)
+
+
+def test_an_event_log_that_grows_too_long_is_cut_but_the_trials_own_events_stay(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path / "s", 1)
+    with TrialJournal(folder, redactor=SECRETS, limit=2000) as journal:
+        for _ in range(100):
+            journal.event("much", text="x" * 100)
+        journal.close()
+        journal.note("killed")
+    events = [line["event"] for line in lines(folder.events)]
+    assert len(events) < 20
+    assert events[-3:] == ["cut", "closed", "killed"]
+
+
+@pytest.mark.parametrize("broken", ["_log", "_cast"])
+def test_what_the_host_cannot_write_is_not_the_agents_failure(tmp_path: Path, broken: str) -> None:
+    """It is told again at every call, for an agent may go on, and at the end of its phase."""
+    with TrialJournal(TrialFolder(tmp_path / "s", 1), redactor=SECRETS) as journal:
+        owner, name = (journal, "_log") if broken == "_log" else (journal._cast, "_descriptor")
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, getattr(owner, name))
+        os.close(full)
+        for call in (
+            lambda: journal.command("ls"),
+            lambda: journal.output(b"more"),
+            lambda: journal.event("more"),
+            lambda: journal.message("agent", "more"),
+            journal.close,
+        ):
+            with pytest.raises(InfrastructureError, match="No space left") as caught:
+                call()
+            assert caught.value.cause is Cause.SANDBOX_FAILED
+        journal.note("ignored")
+    assert journal.steps == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
 
 import pytest
 from engine_support import tar
@@ -68,3 +69,18 @@ def test_reading_stops_at_the_budget() -> None:
 def test_a_broken_archive_is_the_infrastructures_fault() -> None:
     with pytest.raises(InfrastructureError, match="cannot be read"):
         read_regular(iter([b"not a tar archive" * 100]), str, Budget(10))
+
+
+def test_a_size_that_is_only_promised_ends_the_reading_at_its_header() -> None:
+    """Of a file that nobody wants, too; nothing behind the header is asked for."""
+    header = tarfile.TarInfo("big.txt")
+    header.size = 10**12
+
+    def chunks() -> Iterator[bytes]:
+        yield header.tobuf(tarfile.GNU_FORMAT)
+        # A stream is read in blocks of 20 records.
+        yield bytes(20 * 512)
+        raise AssertionError("the file is read")
+
+    with pytest.raises(FetchTooLargeError, match="look through"):
+        read_regular(chunks(), lambda _: None, Budget(1000))

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from engine_support import require_runner_image, tar
 
-from pytest_specbench.core.errors import BlockedError, InfrastructureError
-from pytest_specbench.core.status import Cause
-from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError
+from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause
+from pytest_specbench.sandboxes.base import SandboxSpec, SpoiledError
 from pytest_specbench.sandboxes.choice import choose_sandbox
 from pytest_specbench.sandboxes.docker import DockerBackend, DockerSandbox
 from pytest_specbench.sandboxes.docker_engine import identity_of, repository_of
@@ -111,6 +111,8 @@ def test_an_agent_that_kills_its_own_sandbox_is_not_the_engines_failure(sandbox:
 KEEPER_GONE = {
     "removed": "rm -f $(command -v sleep)",
     "ends at once": "printf '#!/bin/sh\\nexit 0\\n' > /tmp/s; chmod 755 /tmp/s; mv /tmp/s $(command -v sleep)",
+    "an earlier one on the PATH": "cp $(command -v sleep) /usr/local/sbin/sleep; echo >> /usr/local/sbin/sleep",
+    "a library for every program": "echo /tmp/mine.so > /etc/ld.so.preload",
     "everything removed": "rm -rf --no-preserve-root / 2>/dev/null",
 }
 
@@ -121,12 +123,14 @@ KEEPER_GONE = {
 def test_an_agent_that_removes_what_a_restart_needs_only_hurts_itself(
     sandbox: DockerSandbox, script: str, left: str
 ) -> None:
-    """Nothing runs on, what it left can be fetched, and every command says that it cannot run."""
+    """It has failed, nothing runs on, what it left can be fetched, and every command says that it cannot run."""
     sandbox.start_measuring()
     sh(sandbox, f"{left} {script}")
     sh(sandbox, "kill -9 -1")
-    sandbox.kill_all()
-    assert sandbox.kill_all() == ()
+    for _ in range(2):
+        with pytest.raises(AgentError, match="replaced the sandbox's own programs") as caught:
+            sandbox.kill_all()
+        assert caught.value.cause in FUNCTIONAL_FAILURES
     usage = sandbox.stop_measuring()
     assert usage.peak_memory_mb is not None
     sandbox.set_network("bridge")
@@ -136,6 +140,68 @@ def test_an_agent_that_removes_what_a_restart_needs_only_hurts_itself(
         assert result.output
     sandbox.put(tar({"there": b"1"}), ".")
     assert sandbox.fetch(["there"], max_bytes=1) == {"there": b"1"}
+
+
+HIDDEN = {
+    "its main thread has ended": """
+import ctypes, threading
+def write():
+    while True:
+        open("/work/deep/alive", "a").write("x")
+threading.Thread(target=write).start()
+ctypes.CDLL(None).syscall(60, 0)
+""",
+    "it forks and ends all the time": """
+import os
+while True:
+    open("/work/deep/alive", "a").write("x")
+    if os.fork():
+        os._exit(0)
+""",
+    "the keeper does what it is told": """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+pid = next(each for each in numbers if open(f"/proc/{each}/cmdline").read() == "sleep\\0infinity\\0")
+if libc.ptrace(16, pid, None, None) == 0:
+    os.waitpid(pid, 0)
+open("/work/deep/alive", "a").write("x")
+while True:
+    pass
+""",
+}
+"""The system call 60 is `exit` on x86-64, 16 is PTRACE_ATTACH."""
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("program", HIDDEN.values(), ids=HIDDEN)
+def test_a_program_that_hides_is_gone_all_the_same(sandbox: DockerSandbox, program: str) -> None:
+    sandbox.start_measuring()
+    sandbox.put(tar({"hide.py": program.encode()}), ".")
+    sh(sandbox, "setsid python3 hide.py >/dev/null 2>&1 & until [ -s alive ]; do sleep 0.05; done")
+    sandbox.kill_all()
+    look = "wc -c <alive; cat /proc/[0-9]*/comm | grep -c python; sleep 0.3; wc -c <alive"
+    before, pythons, after = sh(sandbox, look).output.split()
+    assert (before, pythons) == (after, b"0")
+
+
+@pytest.mark.docker
+def test_a_zombie_whose_threads_go_on_is_killed_at_the_commands_deadline(sandbox: DockerSandbox) -> None:
+    sandbox.put(tar({"hide.py": HIDDEN["its main thread has ended"].encode()}), ".")
+    assert sh(sandbox, "setsid python3 hide.py >/dev/null 2>&1 & sleep 300", 2).timed_out
+    before, after = sh(sandbox, "wc -c <alive; sleep 0.3; wc -c <alive").output.split()
+    assert before == after
+    assert sandbox.kill_all() == ()
+
+
+@pytest.mark.docker
+def test_a_file_that_pretends_to_be_endless_is_not_streamed(sandbox: DockerSandbox) -> None:
+    """Not even when no glob means it: the fetch ends at its header, and the sandbox stays usable."""
+    sh(sandbox, "echo fine > a.md; truncate -s 1T big.txt")
+    with pytest.raises(SpoiledError, match="narrower glob"):
+        sandbox.fetch(["*.md"], max_bytes=1000)
+    assert sandbox.fetch(["a.md"], max_bytes=1000) == {"a.md": b"fine\n"}
 
 
 @pytest.mark.docker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,3 +139,24 @@ def test_a_daemons_memory_counts_when_its_parent_is_gone(sandbox: LocalSandbox) 
     assert usage.peak_memory_mb is not None
     assert usage.peak_memory_mb > 55
     assert len(sandbox.kill_all()) == 1
+
+
+HIDE = """
+import ctypes, threading
+def write():
+    while True:
+        open("alive", "a").write("x")
+threading.Thread(target=write).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
+"""The system call 60 is `exit` on x86-64: it ends the main thread alone."""
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux" or os.uname().machine != "x86_64", reason="uses a system call number")
+def test_a_zombie_whose_threads_go_on_is_alive(sandbox: LocalSandbox) -> None:
+    """It is found though it shows no environment, and killed."""
+    (Path(sandbox.workdir) / "hide.py").write_text(HIDE)
+    sh(sandbox, "setsid python3 hide.py >/dev/null 2>&1 & until [ -s alive ]; do sleep 0.05; done; sleep 0.2")
+    assert len(sandbox.kill_all()) == 1
+    before, after = sh(sandbox, "wc -c <alive; sleep 0.3; wc -c <alive").split()
+    assert before == after

@@ -213,3 +213,31 @@ def test_it_applies_only_where_there_is_a_command(verify) -> None:
         {**basics, "registry_version": "d==1", "instruction": "do", "success_artifacts": [{"path": "a"}]}
     )
     assert not CommandVerifier().applies(scenario)
+
+
+def test_what_the_agent_left_in_its_home_decides_nothing(verify, spoiled) -> None:
+    """Neither a module that Python loads at its start, nor git's configuration, nor a file at all."""
+    leave = (
+        'site=$(python3 -c "import site; print(site.getusersitepackages())"); mkdir -p "$site";'
+        'echo "import os; os._exit(0)" > "$site/usercustomize.py";'
+        'git config --global alias.yes "!true"; python3 -c "exit(3)"'
+    )
+    assert spoiled.exec(["sh", "-c", leave], timeout_sec=30).exit_code == 0
+    (no,), _ = verify(sandbox=spoiled, command='python3 -c "exit(3)"')
+    assert not no.passed
+    (no,), _ = verify(sandbox=spoiled, command="git yes || exit 1")
+    assert not no.passed
+    (yes,), post_test = verify(sandbox=spoiled, command='test -d "$HOME" -a -w "$HOME" && test -z "$(ls -A "$HOME")"')
+    assert yes.passed, post_test
+
+
+def test_a_home_that_cannot_be_made_is_none(verify, tmp_path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/sh").symlink_to("/bin/sh")
+    spec = SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",), {"PATH": str(tmp_path / "bin")})
+    local = LocalBackend().start(spec)
+    try:
+        (result,), post_test = verify(sandbox=local, command='test "$HOME" = /nonexistent')
+    finally:
+        local.close()
+    assert result.passed, post_test

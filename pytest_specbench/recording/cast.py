@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_specbench.core.redact import Redactor
 
 PROMPT = "$ "
+CAST_LIMIT = 64_000_000
 
 
 class CastWriter:
@@ -18,6 +19,7 @@ class CastWriter:
 
     `timestamp` is the start in seconds of the Unix epoch, `size` columns and rows. Output is redacted and decoded as
     UTF-8 over the borders of chunks; what is no UTF-8 shows as the replacement character. Its owner sees to threads.
+    At `limit` bytes it says that it is cut, and stops. After an OSError it must be given up by `abandon`.
     """
 
     def __init__(
@@ -28,7 +30,7 @@ class CastWriter:
         timestamp: float,
         title: str,
         redactor: Redactor,
-        shell: str = "/bin/sh",
+        limit: int = CAST_LIMIT,
     ) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._redactor = redactor
@@ -38,6 +40,7 @@ class CastWriter:
         self._carriage = False
         self._fresh_line = True
         self._open = True
+        self._left = limit
         columns, rows = size
         header = {
             "version": 2,
@@ -45,7 +48,7 @@ class CastWriter:
             "height": rows,
             "timestamp": int(timestamp),
             "title": redactor.text(title),
-            "env": {"TERM": "xterm-256color", "SHELL": shell},
+            "env": {"TERM": "xterm-256color", "SHELL": "/bin/sh"},
         }
         self._line(header)
 
@@ -69,13 +72,19 @@ class CastWriter:
         os.fsync(self._descriptor)
         os.close(self._descriptor)
 
+    def abandon(self) -> None:
+        """End without writing anything more: the host cannot."""
+        if self._open:
+            self._open = False
+            os.close(self._descriptor)
+
     def _drain(self, at: float) -> None:
         """Nothing that follows belongs to what came before."""
         self._show(at, self._decoder.decode(self._stream.flush(), final=True))
         self._decoder.reset()
 
     def _show(self, at: float, text: str) -> None:
-        if not text:
+        if not text or self._left <= 0:
             return
         self._time = max(self._time, at)
         # A terminal needs a carriage return before every line feed; a program without one writes line feeds only.
@@ -86,6 +95,11 @@ class CastWriter:
         self._line([round(self._time, 6), "o", ("\n" if first else "") + shown])
 
     def _line(self, data: object) -> None:
-        view = memoryview(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        encoded = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        self._left -= len(encoded)
+        if self._left <= 0:
+            cut = [round(self._time, 6), "o", "\r\n[the recording is cut here: it is too long]\r\n"]
+            encoded = json.dumps(cut).encode() + b"\n"
+        view = memoryview(encoded)
         while view:
             view = view[os.write(self._descriptor, view) :]

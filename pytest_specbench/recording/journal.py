@@ -6,18 +6,21 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from pytest_specbench.core.errors import AgentStoppedError
+from pytest_specbench.core.errors import AgentStoppedError, InfrastructureError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.cast import CastWriter
 from pytest_specbench.recording.folder import TrialFolder
 
+EVENTS_LIMIT = 256_000_000
+"""Bytes of the event log after which only the trial itself writes into it."""
 SOURCES = ("system", "user", "agent")
 
 
@@ -96,6 +99,8 @@ class TrialJournal:
 
     Every entry has reached the operating system when the call returns; it is synced to the disk at the end. Everything
     is redacted first. `close` ends it for the agent, `note` is the trial's own and works until the `with` block ends.
+    When the host cannot write, that call and every later one of the agent's raise InfrastructureError, and so does
+    `close`: it is not the agent's failure. At `limit` bytes the log of events says that it is cut.
     `on_progress` is called with the number of agent steps after each of them; it must not raise.
     """
 
@@ -107,6 +112,7 @@ class TrialJournal:
         terminal_size: tuple[int, int] = (120, 40),
         title: str = "",
         on_progress: Callable[[int], None] | None = None,
+        limit: int = EVENTS_LIMIT,
     ) -> None:
         self._redactor = redactor
         self._on_progress = on_progress
@@ -114,6 +120,8 @@ class TrialJournal:
         self._steps: list[RecordedStep] = []
         self._stopped: Cause | None = None
         self._ended = False
+        self._broken: str | None = None
+        self._left = limit
         self._started = datetime.now(UTC)
         self._zero = time.monotonic()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -133,8 +141,9 @@ class TrialJournal:
                 return
             self._stopped = self._stopped or Cause.AGENT_TIMEOUT
             self._ended = True
-            self._cast.close(self._now())
-            os.fsync(self._log)
+            if self._broken is None:
+                self._cast.close(self._now())
+                os.fsync(self._log)
             os.close(self._log)
 
     @property
@@ -148,14 +157,16 @@ class TrialJournal:
         with self._lock:
             if self._stopped is None:
                 self._stopped = cause
-                self._cast.close(self._now())
-                self._write("closed", {"cause": str(cause)})
+                with self._host_writes():
+                    self._cast.close(self._now())
+                    self._write("closed", {"cause": str(cause)}, own=True)
 
     def note(self, name: str, **details: Any) -> None:
         """An event of the trial itself, also after `close`; ignored after the end."""
         with self._lock:
-            if not self._ended:
-                self._write(name, {"details": details})
+            if not self._ended and self._broken is None:
+                with self._host_writes():
+                    self._write(name, {"details": details}, own=True)
 
     # -- the agent's side: Journal ---------------------------------------------------------------
 
@@ -189,7 +200,8 @@ class TrialJournal:
                 usage=None if usage is None else replace(usage, extra=clean.json(usage.extra)),
                 extra=None if extra is None else clean.json(extra),
             )
-            self._write("message", _plain(step))
+            with self._host_writes():
+                self._write("message", _plain(step))
             self._steps.append(step)
             count = sum(each.source == "agent" for each in self._steps)
         if source == "agent" and self._on_progress is not None:
@@ -203,27 +215,46 @@ class TrialJournal:
                 raise ValueError(f"there is no step {step_id}; the last one is {len(self._steps)}")
             text = self._redactor.text(content)
             call = None if tool_call_id is None else self._redactor.text(tool_call_id)
-            self._write("observation", {"step_id": step_id, "tool_call_id": call, "content": text})
+            with self._host_writes():
+                self._write("observation", {"step_id": step_id, "tool_call_id": call, "content": text})
             step = self._steps[step_id - 1]
             self._steps[step_id - 1] = replace(step, observations=(*step.observations, (call, text)))
 
     def command(self, command: str) -> None:
         with self._lock:
             self._refuse_when_stopped()
-            self._write("command", {"command": command})
-            self._cast.command(self._now(), command)
+            with self._host_writes():
+                self._write("command", {"command": command})
+                self._cast.command(self._now(), command)
 
     def output(self, chunk: bytes) -> None:
         with self._lock:
             self._refuse_when_stopped()
-            self._cast.output(self._now(), chunk)
+            with self._host_writes():
+                self._cast.output(self._now(), chunk)
 
     def event(self, name: str, **details: Any) -> None:
         with self._lock:
             self._refuse_when_stopped()
-            self._write(name, {"details": details})
+            with self._host_writes():
+                self._write(name, {"details": details})
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _host_writes(self) -> Iterator[None]:
+        """What the host cannot write is the host's failure, and stays so: an agent that goes on is told again."""
+        if self._broken is None:
+            try:
+                yield
+            except OSError as error:
+                self._broken = error.strerror or type(error).__name__
+                self._cast.abandon()
+        if self._broken is None:
+            return
+        raise InfrastructureError(
+            f"cannot write the trial's recording: {self._broken}", hint="see that the disk of the artifacts has room"
+        )
 
     def _refuse_when_stopped(self) -> None:
         if self._stopped is not None:
@@ -232,12 +263,20 @@ class TrialJournal:
     def _now(self) -> float:
         return time.monotonic() - self._zero
 
-    def _write(self, event: str, data: Mapping[str, Any]) -> None:
+    def _write(self, event: str, data: Mapping[str, Any], *, own: bool = False) -> None:
+        """One line; `own` ones are the trial's, which are few and are written in any case."""
+        if self._left <= 0 and not own:
+            return
         seconds = self._now()
         at = (self._started + timedelta(seconds=seconds)).isoformat()
         line = {"t": round(seconds, 6), "at": at, "event": event, **self._redactor.json(data)}
         # NaN is no JSON: whoever reports it is told so at once, and nothing is written.
-        view = memoryview(json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n")
+        encoded = json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
+        self._left -= len(encoded)
+        if self._left <= 0 and not own:
+            cut = {"t": line["t"], "at": at, "event": "cut", "details": {"reason": "the log is too long"}}
+            encoded = json.dumps(cut).encode() + b"\n"
+        view = memoryview(encoded)
         while view:
             view = view[os.write(self._log, view) :]
 

@@ -13,6 +13,8 @@ from pytest_specbench.sandboxes.base import FetchTooLargeError
 
 MAX_FILES = 10_000
 """The most files that one fetch takes."""
+STREAM_LIMIT = 1_000_000_000
+"""Most bytes that are streamed for one fetch, wanted files or not: a sparse file may pretend to be endless."""
 MAX_ENTRIES = 250_000
 """The most files and folders that one fetch looks through."""
 
@@ -61,10 +63,16 @@ class Budget:
     used: int = 0
     files: int = 0
     entries: int = 0
+    streamed: int = 0
 
-    def look(self) -> None:
-        """Count a file or folder that is looked at. Raises FetchTooLargeError when there are too many."""
+    def look(self, size: int = 0) -> None:
+        """Count a file or folder that is looked at, and `size` bytes that are about to be streamed for it, wanted or
+        not. Raises FetchTooLargeError when that is too much.
+        """
         self.entries += 1
+        self.streamed += size
+        if self.streamed > STREAM_LIMIT:
+            raise FetchTooLargeError(f"the files to look through hold more than {STREAM_LIMIT} bytes", hint=_WHOLE)
         if self.entries > MAX_ENTRIES:
             raise FetchTooLargeError(f"there are more than {MAX_ENTRIES} files to look through", hint=_HINT)
 
@@ -78,6 +86,7 @@ class Budget:
             raise FetchTooLargeError(f"there are more than {MAX_FILES} files to fetch", hint=_HINT)
 
 
+_WHOLE = "name the files by a narrower glob: the whole folder before the first wildcard is looked through"
 _HINT = "name fewer or smaller files, for example by a narrower glob in success_artifacts"
 
 
@@ -107,7 +116,7 @@ def read_regular(chunks: Iterator[bytes], path_of: Callable[[str], str | None], 
             headers: list[tarfile.TarInfo] = archive.members  # type: ignore[attr-defined]  # typeshed leaves it out
             for member in archive:
                 headers.clear()  # or those of all files that there are would be kept
-                budget.look()
+                budget.look(member.size)  # before any of it is read
                 path = wanted(member.name) if member.isreg() or member.islnk() else None
                 if path is None:
                     continue

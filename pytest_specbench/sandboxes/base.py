@@ -138,7 +138,8 @@ class Sandbox(Protocol):
     def kill_all(self) -> tuple[str, ...]:
         """Kill every process that is still running in the sandbox, and return their command lines.
 
-        When it returns, none is left; that is checked from outside the sandbox. Raises InfrastructureError otherwise.
+        When it returns, none is left; that is seen to from outside the sandbox. Raises InfrastructureError otherwise,
+        and AgentError when what was done inside left nothing that could be trusted to run the sandbox further.
         """
         ...
 

@@ -13,8 +13,9 @@ import requests
 from docker import APIClient
 from docker.errors import APIError
 
-from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.errors import AgentError
 from pytest_specbench.core.records import ImageIdentity, SandboxRecord
+from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
 from pytest_specbench.sandboxes.closing import Closing
 from pytest_specbench.sandboxes.docker_container import (
@@ -22,9 +23,9 @@ from pytest_specbench.sandboxes.docker_container import (
     create_container,
     effective_user,
     is_not_running,
-    others,
     remove_container,
     require_shell,
+    search_path,
 )
 from pytest_specbench.sandboxes.docker_engine import (
     ENGINE_FAULTS,
@@ -36,8 +37,9 @@ from pytest_specbench.sandboxes.docker_engine import (
     identity_of,
     inspect_image,
 )
-from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, COMMANDS_FAULT, Command, NotStartedError, Watch, run
+from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, Command, NotStartedError, Watch, run
 from pytest_specbench.sandboxes.docker_files import ContainerFiles
+from pytest_specbench.sandboxes.docker_keeper import REPLACED, Keeper, ReplacedError
 from pytest_specbench.sandboxes.docker_kill import kill_token
 from pytest_specbench.sandboxes.docker_usage import Meter
 from pytest_specbench.sandboxes.output import Output
@@ -120,6 +122,7 @@ class DockerSandbox:
         self._image = image
         self._user = spec.user or str((image.get("Config") or {}).get("User") or "") or "0:0"
         self._files = ContainerFiles(api, container, spec.workdir, (0, 0))
+        self._keeper = Keeper(api, container, spec.environment.get("PATH") or search_path(image))
         self._network: Literal["none", "bridge"] = "none"
         self._was_connected = False
         self._meter: Meter | None = None
@@ -131,12 +134,14 @@ class DockerSandbox:
 
     def prepare(self) -> None:
         """Give the workdir to the user who acts, and connect the network of the first phase."""
+        with engine_errors("look at what was started"):
+            self._keeper.remember_processes()
         with engine_errors("look for a shell"):
             require_shell(self._image, self._files.exists)
         owner = effective_user(self._user, self._run_briefly)
-        if owner != (0, 0):
-            self._files = ContainerFiles(self._api, self._container, self.workdir, owner)
-            with engine_errors(f"make the workdir {self.workdir}"):
+        self._files = ContainerFiles(self._api, self._container, self.workdir, owner)
+        with engine_errors(f"make the workdir {self.workdir}"):
+            if owner != (0, 0) or not self._files.exists(PurePosixPath(self.workdir)):
                 self._files.make_folder(PurePosixPath(self.workdir))
         if self._spec.networks:
             self.set_network(self._spec.networks[0])
@@ -154,7 +159,7 @@ class DockerSandbox:
         output = Output(max_output, on_output)
         code = None
         if timeout_sec > 0:
-            wanted = Command(command, self._user, dict(environment or {}))
+            wanted = Command(command, self._user, dict(environment or {}), self.workdir)
             code = self._exec(wanted, output, started + timeout_sec)
         return ExecResult(code, output.kept(), output.truncated, (time.monotonic() - started) * 1000)
 
@@ -213,6 +218,7 @@ class DockerSandbox:
     def start_measuring(self) -> None:
         meter = Meter(self._api, self._container)
         with engine_errors("measure the sandbox"):
+            self._keeper.remember_programs()
             meter.resume()
         self._meter = meter
 
@@ -226,16 +232,12 @@ class DockerSandbox:
 
     def kill_all(self) -> tuple[str, ...]:
         with engine_errors("end what runs in the sandbox"):
-            left = others(self._api, self._container)
-            if left is not None and not left:
-                return ()
+            left = self._keeper.others()
+            # Also when nothing is seen: who forks and ends all the time, or is traced, is in no list.
             self._restart()
-            still = others(self._api, self._container)
-        if still:
-            raise InfrastructureError(
-                f"after a restart of the sandbox there is still: {'; '.join(still)}", hint="restart the engine"
-            )
-        return left or ()
+        if self._ruined == REPLACED:
+            raise AgentError(REPLACED, cause=Cause.VERIFIER_SAID_NO)
+        return left
 
     def close(self) -> None:
         self._closing.close()
@@ -271,11 +273,9 @@ class DockerSandbox:
         if self._meter is not None:
             self._meter.pause()
         try:
-            self._api.restart(self._container, timeout=0)
-        except APIError as error:
-            if not COMMANDS_FAULT.search(explain(error).encode()):
-                raise
-            self._ruined = explain(error)
+            self._ruined = self._keeper.restart() or self._ruined
+        except ReplacedError:
+            self._ruined = REPLACED
         if self._meter is not None:
             self._meter.resume()
 

@@ -1,4 +1,4 @@
-"""Makes one container, looks at its processes from outside, and removes it."""
+"""Makes one container, and removes it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
             entrypoint=KEEPER[:1],
             command=KEEPER[1:],
             user="0:0",
-            working_dir=spec.workdir,
+            working_dir="/",  # not the workdir: an agent may spoil that, and a restart must not mend it
             environment=dict(spec.environment),
             labels={**spec.labels, **owner_labels(), SANDBOX_LABEL: "1"},
             host_config=host,
@@ -110,12 +110,17 @@ def effective_user(user: str, run: Callable[[list[str], str], tuple[int | None, 
     return (int(numbers[0]), int(numbers[1]))
 
 
+def search_path(image: Mapping[str, Any]) -> str:
+    """Where a container of the image looks for programs."""
+    entries = (image.get("Config") or {}).get("Env") or []
+    return {name: value for name, _, value in (entry.partition("=") for entry in entries)}.get("PATH") or DEFAULT_PATH
+
+
 def require_shell(image: Mapping[str, Any], exists: Callable[[PurePosixPath], bool]) -> None:
     """Raise InfrastructureError(SETUP_FAILED) when the image has no `sh`: found missing later, it would seem to be the
     agent's doing. `image` is what the engine knows of it, `exists` tells whether a path is there.
     """
-    entries = (image.get("Config") or {}).get("Env") or []
-    path = {name: value for name, _, value in (entry.partition("=") for entry in entries)}.get("PATH") or DEFAULT_PATH
+    path = search_path(image)
     if not any(exists(PurePosixPath(folder) / "sh") for folder in path.split(":") if folder):
         raise InfrastructureError(
             f"the image has no program 'sh' on its PATH, {path}",
@@ -127,32 +132,3 @@ def require_shell(image: Mapping[str, Any], exists: Callable[[PurePosixPath], bo
 def is_not_running(error: APIError) -> bool:
     """Whether the engine refused something because the container is dead."""
     return "is not running" in explain(error)
-
-
-def others(api: APIClient, container: str) -> tuple[str, ...] | None:
-    """Command lines of the processes besides init and keeper, seen from outside; None when it is not running."""
-    try:
-        rows = _processes(api, container)
-    except APIError as error:
-        if is_not_running(error):
-            return None
-        raise
-    if len(rows) <= 2:
-        return ()
-    # Both are the oldest; an agent's own `sleep infinity` makes three, which is what counts.
-    return tuple(command for _, command in sorted(rows)[2:])
-
-
-def _processes(api: APIClient, container: str) -> list[tuple[int, str]]:
-    """Pid (outside) and command line of what lives. A zombie is dead; only the state says so, a name may lie."""
-    try:
-        table: Any = api.top(container, ps_args="-eo pid,stat,args")
-    except APIError as error:
-        if is_not_running(error):
-            raise
-        # A small `ps` knows no columns to choose.
-        table = api.top(container)
-    titles = [title.upper() for title in table["Titles"]]
-    pid, state = titles.index("PID"), titles.index("STAT") if "STAT" in titles else None
-    rows = [row for row in table["Processes"] or [] if state is None or not row[state].startswith("Z")]
-    return [(int(row[pid]), row[-1]) for row in rows]

@@ -37,6 +37,7 @@ class Command:
     argv: Sequence[str]
     user: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = "/"
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -58,7 +59,9 @@ def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes]
     `sink` gets the output as it comes. Raises the engine's own errors, and InfrastructureError on closing.
     """
     environment = {**command.environment, TOKEN: command.token}
-    started = api.exec_create(container, list(command.argv), environment=environment, user=command.user)
+    started = api.exec_create(
+        container, list(command.argv), environment=environment, user=command.user, workdir=command.workdir
+    )
     exec_id = str(started["Id"])
     head = _Head(sink)
     with _connection(api, exec_id) as (connection, early):

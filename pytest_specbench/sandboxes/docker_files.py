@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,12 +15,10 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 from pytest_specbench.sandboxes.archive import Budget, Found, pack_directory, printable, read_regular, reown
-from pytest_specbench.sandboxes.base import FetchTooLargeError, SpoiledError
+from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.sandboxes.docker_engine import explain
 from pytest_specbench.sandboxes.globs import Glob, compile_globs
 
-STREAM_LIMIT = 2_000_000_000
-"""Most bytes that are streamed for one fetch, wanted files or not: a sparse file may pretend to be endless."""
 GO_DIRECTORY, GO_LINK = 1 << 31, 1 << 27
 """Bits of Go's file mode, in which the engine describes a path."""
 OBSTACLE = re.compile("not a directory|is a directory|file exists|cannot overwrite|too many (?:links|levels)")
@@ -112,10 +110,10 @@ class ContainerFiles:
         except NotFound:
             self._require_container()
             return Found()
-        with closing(_bounded(chunks)) as stream:  # type: ignore[type-var]
+        with closing(chunks):
             if int(facts["mode"]) & GO_LINK:
                 return Found()
-            return read_regular(stream, path_of, budget)
+            return read_regular(chunks, path_of, budget)
 
     def _is_real(self, prefix: str) -> bool:
         """False when `prefix` is not there, or when a component of it is a link and may lead out of the workdir."""
@@ -166,15 +164,3 @@ def _outermost(globs: Sequence[Glob]) -> list[str]:
         if not (recursive and above & set(chosen)):
             chosen.append(prefix)
     return chosen
-
-
-def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    left = STREAM_LIMIT
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise FetchTooLargeError(
-                f"the files to look through hold more than {STREAM_LIMIT} bytes",
-                hint="name the files by a narrower glob: the whole folder before the first wildcard is looked through",
-            )
-        yield chunk

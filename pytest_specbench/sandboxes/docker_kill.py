@@ -13,15 +13,15 @@ command -v grep >/dev/null || exit 3
 rounds=0
 while [ "$rounds" -lt 100 ]; do
   rounds=$((rounds + 1))
-  found=$(LC_ALL=C grep -lsF -- "$1" /proc/[0-9]*/environ)
+  found=$(LC_ALL=C grep -lsF -- "$1" /proc/[0-9]*/task/[0-9]*/environ)
   [ -n "$found" ] || break
   for file in $found; do
     pid=${file#/proc/}
-    kill -KILL "${pid%/environ}"
+    kill -KILL "${pid%%/*}"
   done
 done
 [ -z "$found" ] || exit 4
-for folder in /proc/[0-9]*; do
+for folder in /proc/[0-9]*/task/[0-9]*; do
   if { true; } <"$folder/environ"; then continue; fi
   uid= gid=
   while read -r key real effective rest; do
@@ -32,6 +32,7 @@ done
 exit 0
 """
 """Kills until a search finds none, then names the users whose processes could not be looked into.
+Every thread is asked: a main thread that has ended shows nothing, though the others go on.
 
 Root in the container has no CAP_SYS_PTRACE, which reading another user's environment would take and which agents
 must not have: so the search is made once as each user.

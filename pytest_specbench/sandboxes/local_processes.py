@@ -81,8 +81,8 @@ class ProcessFamily:
         for process in filter(None, map(_process, psutil.pids())):
             if process.pid == self._self or process in members:
                 continue
-            if _carries(process, token or self._token) or (
-                token is None and (_session(process.pid) in sessions or self._works_here(process))
+            if any(_carries(one, token or self._token) for one in _speakers(process)) or (
+                token is None and (_session(process.pid) in sessions or any(map(self._works_here, _speakers(process))))
             ):
                 members.add(process)
         members = {process for process in members if _lives(process)}
@@ -170,10 +170,26 @@ def _children(process: psutil.Process) -> Iterable[psutil.Process]:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """A zombie is dead."""
+    """A zombie is dead, unless only its main thread has ended and others go on."""
     with suppress(*GONE):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        return bool(process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or len(_threads(process)) > 1))
     return False
+
+
+def _threads(process: psutil.Process) -> list[int]:
+    """Ids of the threads, the main one's among them also when it is a zombie. Empty where the system lists none."""
+    try:
+        return sorted(int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir())
+    except OSError:
+        return []
+
+
+def _speakers(process: psutil.Process) -> list[psutil.Process]:
+    """Who can be asked for the environment and the folder: the process, or a thread of one whose main thread ended."""
+    with suppress(*GONE):
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return [one for one in map(_process, _threads(process)) if one is not None and one.pid != process.pid]
+    return [process]
 
 
 def _carries(process: psutil.Process, token: tuple[str, str]) -> bool:

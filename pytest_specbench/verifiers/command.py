@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 
 from pytest_specbench.core.errors import InfrastructureError, ScenarioError
@@ -21,6 +22,8 @@ ALIVE = 7
 """Exit status by which the sandbox's shell shows that it still works."""
 PREPARING_SHARE = 0.5
 """How much of the time that is left looking at the shell or removing one thing may take."""
+NO_HOME = "/nonexistent"
+"""The home where no new one can be made: there is no configuration either."""
 WRAP = (
     "see post-test.txt of the trial; a call of a program that the agent was to build must not decide this: "
     "wrap it, as in `timeout 60 ./tool || exit 1`"
@@ -42,7 +45,10 @@ rm -rf -- "$path"
 
 
 class CommandVerifier:
-    """Runs the verification command by `sh -c` in the workdir; exit status 0 is yes, and all output is kept."""
+    """Runs the verification command by `sh -c` in the workdir; exit status 0 is yes, and all output is kept.
+
+    It gets a new, empty HOME, so that what the agent left in its own decides nothing.
+    """
 
     def applies(self, scenario: Scenario) -> bool:
         return scenario.verification is not None
@@ -51,7 +57,7 @@ class CommandVerifier:
         verification = context.scenario.verification
         if verification is None:
             return []
-        spoiled = _shell_problem(context)
+        home, spoiled = _probe(context)
         if spoiled is None and verification.files is not None:
             spoiled = _bring(context, verification, verification.files)
         if spoiled is not None:
@@ -59,7 +65,10 @@ class CommandVerifier:
             return [_said_no(verification, spoiled)]
         context.write(f"$ {verification.command.rstrip()}\n".encode())
         result = context.sandbox.exec(
-            ["sh", "-c", verification.command], timeout_sec=context.remaining(), on_output=context.write
+            ["sh", "-c", verification.command],
+            timeout_sec=context.remaining(),
+            environment={"HOME": home, "PYTHONNOUSERSITE": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
+            on_output=context.write,
         )
         context.write(
             f"\nexit status: {'none, killed at the deadline' if result.timed_out else result.exit_code}\n".encode()
@@ -67,13 +76,19 @@ class CommandVerifier:
         return [_judge(verification, result)]
 
 
-def _shell_problem(context: VerificationContext) -> str | None:
-    """What the agent did to the shell or to the workdir so that no command runs there; None when all is well."""
-    result = context.sandbox.exec(["sh", "-c", f"exit {ALIVE}"], timeout_sec=context.remaining() * PREPARING_SHARE)
+def _probe(context: VerificationContext) -> tuple[str, str | None]:
+    """A new folder to be the command's home, and what the agent did to the shell or to the workdir so that no command
+    runs there; None when all is well.
+    """
+    result = context.sandbox.exec(
+        ["sh", "-c", f"mktemp -d 2>/dev/null; exit {ALIVE}"], timeout_sec=context.remaining() * PREPARING_SHARE
+    )
     if result.exit_code == ALIVE:
-        return None
+        made = result.output.decode("utf-8", "replace").removesuffix("\n")
+        return (made if re.fullmatch(r"/[\w./-]+", made) else NO_HOME), None
     ended = "was killed at its deadline" if result.timed_out else f"ended with exit status {result.exit_code}"
-    return f"The agent left a sandbox in which no command runs: `exit {ALIVE}` {ended}{_last_words(result.output)}"
+    told = f"The agent left a sandbox in which no command runs: `exit {ALIVE}` {ended}{_last_words(result.output)}"
+    return NO_HOME, told
 
 
 def _bring(context: VerificationContext, verification: Verification, files: str) -> str | None:
