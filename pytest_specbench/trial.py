@@ -225,8 +225,11 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
         seen.phases_ms["agent"] = seen.agent_ms
         shell.stop()
         _cancel(agent, seen)
-        journal.close(getattr(seen.failure or seen.outcome, "cause", Cause.AGENT_TIMEOUT))
         seen.commands = shell.commands
+        try:
+            journal.close(getattr(seen.failure or seen.outcome, "cause", Cause.AGENT_TIMEOUT))
+        except InfrastructureError as error:
+            seen.failure = error  # the host could not take down what happened, whatever the agent made of that
     seen.usage = sandbox.stop_measuring()
     plan.progress("kill", None)
     with _timed(seen, "kill"):
