@@ -123,9 +123,7 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> M
     found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
     begun.comparison = check_lock(loaded, settings, found)
     _refuse_drift(begun.comparison, loaded)
-    baselines = read_baselines(
-        settings.baselines, scenario_id, required=settings.sources["baselines"] != "default"
-    )
+    baselines = read_baselines(settings.baselines, scenario_id, required=settings.sources["baselines"] != "default")
     policy = Policy(
         require_baseline=cast("RequireBaseline", settings.require_baseline),
         host_parity=cast("HostParity", settings.host_parity),

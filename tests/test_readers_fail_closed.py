@@ -237,5 +237,5 @@ class TestReportThatCannotBeWritten:
 
         ran = project.run("--specbench-output=taken")
 
-        assert ran.code == 2
-        assert "specbench: exit" in ran.out
+        assert ran.code == 4
+        assert "is no folder that can be written to" in ran.err + ran.out

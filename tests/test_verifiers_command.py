@@ -217,13 +217,15 @@ def test_it_applies_only_where_there_is_a_command(verify) -> None:
 
 def test_what_the_agent_left_in_its_home_decides_nothing(verify, spoiled) -> None:
     """Neither a module that Python loads at its start, nor git's configuration, nor a file at all."""
+    # A virtual environment's Python, which may come first on the PATH here, has no user site.
+    python = '$(python3 -c "import sys; print(sys._base_executable)")'
     leave = (
-        'site=$(python3 -c "import site; print(site.getusersitepackages())"); mkdir -p "$site";'
+        f'site=$({python} -c "import site; print(site.getusersitepackages())"); mkdir -p "$site";'
         'echo "import os; os._exit(0)" > "$site/usercustomize.py";'
-        'git config --global alias.yes "!true"; python3 -c "exit(3)"'
+        f'git config --global alias.yes "!true"; {python} -c "exit(3)"'
     )
     assert spoiled.exec(["sh", "-c", leave], timeout_sec=30).exit_code == 0
-    (no,), _ = verify(sandbox=spoiled, command='python3 -c "exit(3)"')
+    (no,), _ = verify(sandbox=spoiled, command=f'{python} -c "exit(3)"')
     assert not no.passed
     (no,), _ = verify(sandbox=spoiled, command="git yes || exit 1")
     assert not no.passed
