@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from agents_support import SPEC, MemoryJournal, init_project, write
+from engine_support import require_runner_image
 from model_server import ModelServer, reply, shell, usage
 
 from pytest_specbench.agents.orchestrator.adapter import OrchestratorAgent
 from pytest_specbench.core.errors import AgentStoppedError, BlockedError, InfrastructureError, UsageError
 
-IMAGE = "specbench-base:bookworm"
 IMPORT_PATH = "pytest_specbench.agents.orchestrator.agent:SpecKitOrchestrator"
 
 
@@ -32,14 +32,9 @@ def agent_class() -> Any:
 @pytest.fixture
 def container(engine: Any, tmp_path: Path) -> Iterator[Any]:
     """A running container with a Spec Kit project in its working folder, as a terminal-bench task would have it."""
-    import docker
-
-    try:
-        started = engine.containers.run(
-            IMAGE, ["sleep", "infinity"], detach=True, init=True, working_dir="/app", network_mode="none"
-        )
-    except docker.errors.ImageNotFound:
-        pytest.skip(f"the image {IMAGE} is not there")
+    started = engine.containers.run(
+        require_runner_image(), ["sleep", "infinity"], detach=True, init=True, working_dir="/app", network_mode="none"
+    )
     try:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
