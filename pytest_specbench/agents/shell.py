@@ -54,7 +54,6 @@ class PolicedShell:
         self._environment = dict(environment)
         self._stopped = threading.Event()
         self.commands = 0
-        self.denials = 0
 
     def stop(self) -> None:
         """The phase is over: every later call raises AgentStoppedError."""
@@ -67,7 +66,6 @@ class PolicedShell:
         if self._policy is not None:
             decision = self._policy.decide(command, self.workdir)
             if not decision.allowed:
-                self.denials += 1
                 text = f"denied: {decision.reason}\n"
                 self._journal.event("denied", command=command, reason=decision.reason, rule=decision.rule)
                 self._journal.output(text.encode())
