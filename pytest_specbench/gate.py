@@ -40,6 +40,9 @@ from pytest_specbench.store.baselines import read_baselines
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
 from pytest_specbench.trial import Progress, run_trial, set_up
 
+ATTEMPTS = "rerun-"
+"""How the folders of further attempts begin, inside of the first one's: each has a record and hashes of its own."""
+
 type Watch = Callable[[str, int, int, int | None], None]
 """Progress: phase, number of the trial, number of trials, steps so far (None where no agent acts)."""
 
@@ -104,7 +107,7 @@ def claim_attempt(run_folder: Path, scenario_id: str) -> str:
             (run_folder / name).mkdir(parents=True)
         except FileExistsError:
             again += 1
-            name = f"{scenario_id}/rerun-{again:02d}"
+            name = f"{scenario_id}/{ATTEMPTS}{again:02d}"
         else:
             return name
 
@@ -266,7 +269,7 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
         comparison=begun.comparison,
         artifacts_path=begun.name,
         artifacts=decisive_artifacts(trials, settings.run_folder),
-        artifact_hashes=hash_tree(folder) if folder.is_dir() else {},
+        artifact_hashes=hash_tree(folder, without=ATTEMPTS) if folder.is_dir() else {},
     )
 
 

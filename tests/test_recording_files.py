@@ -69,6 +69,14 @@ def test_a_failed_replacement_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.json"]
 
 
+def test_folders_that_another_writer_fills_are_no_part_of_the_hashes(tmp_path: Path) -> None:
+    for name in ("run.txt", "rerun-01/run.txt", "trial-01/rerun-01/kept.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    assert list(hash_tree(tmp_path, without="rerun-")) == ["run.txt", "trial-01/rerun-01/kept.txt"]
+
+
 def test_a_tree_is_hashed_by_its_regular_files(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x").write_bytes(b"1")

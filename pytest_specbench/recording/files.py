@@ -58,9 +58,15 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_tree(folder: Path) -> dict[str, str]:
-    """sha256 of every regular file below `folder`, keyed and sorted by its relative POSIX path; links are left out."""
-    files = (Path(root, name) for root, _, names in os.walk(folder, followlinks=False) for name in names)
+def hash_tree(folder: Path, *, without: str | None = None) -> dict[str, str]:
+    """sha256 of every regular file below `folder`, keyed and sorted by its relative POSIX path; links are left out, and
+    so are the folders directly in it whose name begins with `without`.
+    """
+    files: list[Path] = []
+    for root, folders, names in os.walk(folder, followlinks=False):
+        if without is not None and Path(root) == folder:
+            folders[:] = [name for name in folders if not name.startswith(without)]
+        files += [Path(root, name) for name in names]
     regular = [path for path in files if path.is_file() and not path.is_symlink()]
     named = {path.relative_to(folder).as_posix(): path for path in regular}
     return {name: sha256_file(named[name]) for name in sorted(named)}
