@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from pytest_specbench.core.approval import pooled_values
 from pytest_specbench.core.metrics import METRICS, MetricSummary, summary_of
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import BenchmarkRun, Fingerprint
@@ -19,6 +21,17 @@ PORTABLE = "portable"
 
 SMALLEST, LARGEST = 1e-12, 1e18
 """What a metric that is not 0 can be, in its unit, whatever its sign: a percentage of it is still a number."""
+
+
+class BundledFile(Record):
+    """One file of the artifact bundle: kept beside the record, or named where it lies since it is large."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Hash of its bytes."""
+    size: int = Field(ge=0)
+    """Bytes."""
+    uri: str | None = None
+    """Where it lies; null: in the bundle, under its name."""
 
 
 class BaselineRecord(Record):
@@ -33,21 +46,29 @@ class BaselineRecord(Record):
     approved_on: date
     """Day of the approval, UTC."""
     approved_by: str
-    """Who approved, in which rotation."""
+    """Who approved: the principal of the signature, or the e-mail address that git knows."""
+    rotation: str
+    """The maintainers' rotation that they acted for."""
     runner_image: str | None
     """Digest of the runner image; null where the sandbox has none."""
     dataset_version: str
     """`NAME==VERSION` of the dataset."""
     metrics: dict[str, MetricSummary]
-    """Approved metrics with every trial's values. A portable baseline holds host-independent ones only."""
+    """Approved metrics with the values of all trials of all runs; portable: host-independent ones only."""
+    metrics_tracked: tuple[str, ...] = ()
+    """The metrics that the gate looked at."""
     fingerprint: Fingerprint
     """Instrument, subject and host of the runs it rests on."""
     run_ids: tuple[UUID, ...]
-    """The runs it rests on, oldest first."""
+    """The runs it rests on, oldest first; the last is the one that was approved."""
+    commit_sha: str | None = None
+    """Commit that the last of them was made from."""
     artifact_hashes: dict[str, str] = Field(default_factory=dict)
     """sha256 of the artifacts of the last of these runs."""
     artifact_snapshot: str | None = None
     """Folder of the artifact bundle, relative to the baseline folder; null where none was kept."""
+    bundle: dict[str, BundledFile] = Field(default_factory=dict)
+    """What the bundle is made of, by name."""
     notes: str = ""
     """Why it was approved."""
     supersedes_baseline_id: str | None = None
@@ -92,33 +113,63 @@ class Approval:
     """Who approves what for, and when."""
 
     by: str
+    """Who."""
+    rotation: str
+    """The rotation that they act for."""
     notes: str
+    """Why."""
     at: datetime
+    """When, UTC."""
     portable: bool = False
     """Hold host-independent metrics only, for every host class."""
     supersedes: str | None = None
+    """The active baseline for the same instrument and host class."""
+    expires_on: date | None = None
+    """First day on which it does not count any more."""
 
 
-def propose(run: BenchmarkRun, approval: Approval) -> BaselineRecord:
-    """The record that an approval of `run` would write. Raises ValueError for a run that cannot be a baseline."""
-    if run.status not in (Status.PASS, Status.PROVISIONAL) or run.fingerprint is None:
-        raise ValueError(f"a run that is {run.status} ({run.cause}) cannot become a baseline")
-    host = {"class": PORTABLE} if approval.portable else run.fingerprint.host
-    known = {name: summary for name, summary in run.metrics.items() if summary.value is not None}
-    if approval.portable:
-        known = {name: summary for name, summary in known.items() if not METRICS[name].depends_on_host}
+def host_class_of(run: BenchmarkRun, *, portable: bool) -> str:
+    """The host class that a baseline made from `run` holds for."""
+    return PORTABLE if portable or run.fingerprint is None else str(run.fingerprint.host.get("class"))
+
+
+def propose(runs: Sequence[BenchmarkRun], approval: Approval, bundle: Mapping[str, BundledFile]) -> BaselineRecord:
+    """The record that an approval of the last of `runs`, which rests on all of them, would write.
+
+    Raises ValueError when one of them is no success, or has no fingerprint.
+    """
+    last = runs[-1]
+    for run in runs:
+        if run.status not in (Status.PASS, Status.PROVISIONAL):
+            raise ValueError(f"a run that is {run.status} ({run.cause}) cannot become a baseline")
+    if last.fingerprint is None:
+        raise ValueError("a run without a fingerprint cannot become a baseline")
+    pooled = {
+        name: pooled_values(runs, name)
+        for name, kind in METRICS.items()
+        if not (approval.portable and kind.depends_on_host)
+    }
+    baseline_id = f"{last.scenario_id}-{approval.at:%Y-%m-%d}-{last.run_id.hex[:8]}"
     return BaselineRecord(
-        baseline_id=f"{run.scenario_id}-{approval.at:%Y-%m-%d}-{run.run_id.hex[:8]}",
-        scenario_id=run.scenario_id,
+        baseline_id=baseline_id,
+        scenario_id=last.scenario_id,
         approved_on=approval.at.date(),
         approved_by=approval.by,
-        runner_image=run.runner_image,
-        dataset_version=run.dataset_version,
-        metrics=known,
-        fingerprint=run.fingerprint.model_copy(update={"host": host}),
-        run_ids=(run.run_id,),
-        artifact_hashes=run.artifact_hashes,
+        rotation=approval.rotation,
+        runner_image=last.runner_image,
+        dataset_version=last.dataset_version,
+        metrics={name: summary_of(name, values) for name, values in pooled.items() if values is not None},
+        metrics_tracked=last.metrics_tracked,
+        fingerprint=last.fingerprint.model_copy(
+            update={"host": {"class": PORTABLE} if approval.portable else last.fingerprint.host}
+        ),
+        run_ids=tuple(run.run_id for run in runs),
+        commit_sha=last.commit_sha,
+        artifact_hashes=last.artifact_hashes,
+        artifact_snapshot=f"{last.scenario_id}/{baseline_id}",
+        bundle=dict(bundle),
         notes=approval.notes,
         supersedes_baseline_id=approval.supersedes,
+        expires_on=approval.expires_on,
         recorded_at=approval.at,
     )

@@ -95,3 +95,15 @@ class AgentStoppedError(AgentError):
 
     def __init__(self, message: str, *, cause: Cause = Cause.AGENT_TIMEOUT) -> None:
         super().__init__(message, cause=cause)
+
+
+class ApprovalRefusedError(SpecbenchError):
+    """A maintainer's wish cannot be granted. `reasons` holds every reason, not only the first."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...], *, hint: str | None = None) -> None:
+        super().__init__("\n".join([message, *(f"  - {reason}" for reason in reasons)]), hint=hint)
+        self.reasons = reasons
+
+
+class RunNotFoundError(SpecbenchError):
+    """No recorded run is meant, or what is recorded of it is incomplete or corrupt."""

@@ -201,6 +201,10 @@ class BenchmarkRun(Record):
     """Its title."""
     owner_rotation: str
     """Who is to be alerted."""
+    commit_sha: str | None = None
+    """Commit of the repository that holds the scenario; null outside of a repository, or where it was not looked at."""
+    clean: bool | None = None
+    """Whether that commit holds exactly what ran; null where it was not looked at, which counts as unclean."""
     executed_at: datetime
     """Start, UTC."""
     runner_image: str | None
@@ -227,6 +231,8 @@ class BenchmarkRun(Record):
     """Null when the run was blocked before it was known."""
     comparison: Comparison = Comparison()
     """Deltas against the baseline."""
+    acknowledgement: str | None = None
+    """Audit entry by which a maintainer acknowledged the regression that this run shows; null for every other run."""
     artifacts_path: str
     """Folder of the scenario, relative to the run folder."""
     artifacts: ArtifactPaths = ArtifactPaths()

@@ -27,6 +27,7 @@ class Cause(StrEnum):
 
     # success
     VERIFIED = "verified"
+    ACKNOWLEDGED = "acknowledged"
     # functional failures: the agent's doing
     VERIFIER_SAID_NO = "verifier_said_no"
     ARTIFACT_MISSING = "artifact_missing"
