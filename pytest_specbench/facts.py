@@ -72,7 +72,9 @@ def facts_of(
     }
     yield from (Fact("instrument", name, value) for name, value in instrument.items())
     gate = {name: sorted(getattr(scenario, name)) for name in ("metrics_tracked", "subject")}
-    yield Fact("gate", "gate_content", _hash({**gate, "thresholds": scenario.thresholds, "trials": scenario.trials}))
+    rate = {} if scenario.success is None else {"success": scenario.success.model_dump()}
+    strictness = {**gate, "thresholds": scenario.thresholds, "trials": scenario.trials, **rate}
+    yield Fact("gate", "gate_content", _hash(strictness))
     if image is not None and runner.pin == "recipe":
         if image.recipe is None:
             raise BlockedError(

@@ -30,7 +30,7 @@ from pytest_specbench.core.records import (
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import REPEATABLE, Cause, Outcome
-from pytest_specbench.core.verdict import Verdict, blocked, judge
+from pytest_specbench.core.verdict import Criterion, Verdict, blocked, judge
 from pytest_specbench.preparation import Observed, Prepared, model_for, observe, prepare
 from pytest_specbench.recording.files import hash_tree, write_bytes, write_json
 from pytest_specbench.recording.folder import TrialFolder
@@ -55,7 +55,8 @@ def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> B
     begun = Begun(datetime.now(UTC), claim_attempt(settings.run_folder, loaded.scenario.scenario_id))
     try:
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
-        begun.observed = prepared.observed
+        begun.observed, begun.wanted = prepared.observed, prepared.trials
+        begun.clean, begun.commit_sha = prepared.clean, prepared.plan.invocation.commit_sha
         match = find_baseline(loaded, settings, begun)
         if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
             verdict = blocked(match.cause, match.notes)
@@ -93,6 +94,10 @@ class Begun:
     name: str
     """Folder of the attempt, relative to the run folder."""
     observed: Observed | None = None
+    wanted: int = 1
+    """How many trials are to be run."""
+    clean: bool | None = None
+    commit_sha: str | None = None
     trials: list[TrialRecord] = field(default_factory=list)
     comparison: Comparison = field(default_factory=Comparison)
 
@@ -180,14 +185,18 @@ def open_sandbox(loaded: LoadedScenario, settings: Settings) -> Iterator[Sandbox
 
 def judge_against(match: Match, loaded: LoadedScenario, begun: Begun) -> Verdict:
     """The verdict of the trials, compared with the baseline that was found."""
-    scenario, measured = loaded.scenario, summaries(begun.trials)
+    scenario, by_rate = loaded.scenario, loaded.scenario.success is not None
+    measured = summaries(begun.trials, by_rate=by_rate)
     compared: tuple[MetricComparison, ...] = ()
     if match.baseline is not None and begun.observed is not None:
-        rules = ComparisonRules(scenario.metrics_tracked, scenario.thresholds, same_host=match.same_host)
+        rules = ComparisonRules(
+            scenario.metrics_tracked, scenario.thresholds, same_host=match.same_host, by_rate=by_rate
+        )
         compared = compare(measured, match.baseline.metrics, rules)
         against = comparison_with(match.baseline, begun.observed.fingerprint, compared, same_host=match.same_host)
         begun.comparison = against.model_copy(update={"lock": begun.comparison.lock})
-    return judge(counted(begun.trials), measured, scenario.metrics_tracked, match, compared)
+    criterion = None if scenario.success is None else Criterion(scenario.success.min_rate, begun.wanted)
+    return judge(counted(begun.trials), measured, scenario.metrics_tracked, match, compared, criterion)
 
 
 def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
@@ -239,9 +248,16 @@ def counted(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [trial for trial in trials if not trial.repeated]
 
 
-def summaries(trials: Sequence[TrialRecord]) -> dict[str, MetricSummary]:
-    """Every metric over the counted trials."""
-    return {name: summarise(name, (trial.metrics[name] for trial in counted(trials))) for name in METRICS}
+def summaries(trials: Sequence[TrialRecord], *, by_rate: bool) -> dict[str, MetricSummary]:
+    """Every metric over the counted trials. `by_rate`: what failed trials cost says nothing about a scenario that may
+    fail now and then, so that all but `success` is taken from the trials that succeeded.
+    """
+    every = counted(trials)
+    succeeded = [trial for trial in every if trial.outcome is Outcome.SUCCESS]
+    return {
+        name: summarise(name, (one.metrics[name] for one in (succeeded if by_rate and name != "success" else every)))
+        for name in METRICS
+    }
 
 
 def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Verdict) -> BenchmarkRun:
@@ -255,6 +271,8 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
         scenario_id=scenario.scenario_id,
         display_name=scenario.display_name,
         owner_rotation=scenario.owner_rotation,
+        commit_sha=begun.commit_sha,
+        clean=begun.clean,
         executed_at=begun.started,
         runner_image=None if image is None else image.digest,
         dataset_version=scenario.registry_version if observed is None else observed.dataset.reference,
@@ -262,7 +280,7 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
         cause=verdict.cause,
         notes=verdict.notes,
         exit_code=verdict.exit_code,
-        metrics=summaries(trials) if trials else {},
+        metrics=summaries(trials, by_rate=scenario.success is not None) if trials else {},
         metrics_tracked=scenario.metrics_tracked,
         trials=tuple(trials),
         fingerprint=None if observed is None else observed.fingerprint,

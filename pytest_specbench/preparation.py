@@ -53,6 +53,8 @@ class Prepared:
     plan: TrialPlan
     observed: Observed
     trials: int
+    clean: bool
+    """Whether the commit that is checked out holds exactly what runs."""
 
 
 def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
@@ -90,7 +92,7 @@ def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
 def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> Prepared:
     """Check everything that must hold. Raises BlockedError, DatasetError or UsageError with the next command."""
     scenario = loaded.scenario
-    check_clean(loaded, settings)
+    clean = check_clean(loaded, settings)
     _check_host(loaded)
     observed = observe(loaded, settings)
     agent = observed.make_agent()
@@ -117,21 +119,33 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         run_folder=settings.run_folder,
         progress=progress,
     )
-    return Prepared(plan=plan, observed=observed, trials=settings.trials or scenario.trials)
+    return Prepared(plan=plan, observed=observed, trials=_trials(loaded, settings), clean=clean)
 
 
-def check_clean(loaded: LoadedScenario, settings: Settings) -> None:
-    """What ran must be found again: the repository holds it as it was, unless that is acknowledged."""
-    if settings.allow_dirty:
-        return
+def _trials(loaded: LoadedScenario, settings: Settings) -> int:
+    """How many trials to run. A criterion that is met by fewer than it names would be another one."""
+    wanted = loaded.scenario.trials_wanted
+    if loaded.scenario.success is not None and (settings.trials or wanted) < wanted:
+        raise BlockedError(
+            f"{settings.trials} trials were asked for, and the scenario is judged by the rate over {wanted}",
+            cause=Cause.CONFIGURATION,
+            where=loaded.where("success", "trials"),
+            hint=f"leave --specbench-trials out, or give {wanted} or more",
+        )
+    return settings.trials or wanted
+
+
+def check_clean(loaded: LoadedScenario, settings: Settings) -> bool:
+    """Whether what runs will be found again: the repository holds it as it is. BlockedError, unless acknowledged."""
     found = unclean(loaded.folder, ignore=settings.output, also=(settings.baselines,))
-    if found:
+    if found and not settings.allow_dirty:
         raise BlockedError(
             f"the repository is not clean: {'; '.join(found[:5])}" + (" ..." if len(found) > 5 else ""),
             cause=Cause.UNCLEAN_REPOSITORY,
             expected="a git repository without tracked changes, and without untracked files under the benchmarks",
             hint="commit or stash (git init, where there is no repository); or acknowledge it: --specbench-allow-dirty",
         )
+    return not found
 
 
 def _agent_maker(name: str, options: Mapping[str, Scalar], settings: Settings, *, live: bool) -> Callable[[], Agent]:

@@ -98,6 +98,7 @@ def test_every_environment_variable_that_is_named_is_read_or_set(document: Path)
 
 RECORDS = {
     "Scenario": model.Scenario,
+    "`success`": model.SuccessCriterion,
     "`success_artifacts`": model.SuccessArtifact,
     "`runner`": model.Runner,
     "`runner.network`": model.PhaseNetworks,

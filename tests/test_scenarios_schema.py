@@ -53,7 +53,7 @@ COMPLETE: dict[str, Any] = {
     "allow": {"commands": ["git *"], "deny": ["rm *"]},
     "deadlines": {"setup_sec": 1, "agent_sec": 2.5, "verification_sec": 3, "teardown_sec": 4},
     "limits": {"steps": 1, "tokens": None, "cost_usd": 0.5, "command_sec": 1},
-    "trials": 3,
+    "success": {"min_rate": 0.8, "trials": 10},
     "thresholds": {"runtime": 15, "peak_memory_mb": 20.5},
     "fixtures": {
         "tree": {"type": "files", "source": "tree", "target": "a/b"},
@@ -155,7 +155,7 @@ def test_both_want_what_is_required(agree: Any, key: str) -> None:
 def test_both_refuse_unknown_keys_everywhere(agree: Any) -> None:
     documents = misspelt(COMPLETE)
 
-    assert len(documents) == 14
+    assert len(documents) == 15
     assert not any(agree(document) for document in documents)
 
 

@@ -76,8 +76,8 @@ def refusals(run: BenchmarkRun, found: Streak, wanted: Wanted) -> list[str]:
     reasons: list[str] = []
     if run.status is Status.REGRESSION:
         reasons.append(
-            f"the run is a regression ({run.cause}); acknowledge it with `specbench ack`, run again, and approve that run "
-            "with --accept-regression and --reason"
+            f"the run is a regression ({run.cause}); acknowledge it with `specbench ack`, run again, and approve that "
+            "run with --accept-regression and --reason"
         )
     elif run.cause is Cause.ACKNOWLEDGED and not wanted.accept_regression:
         reasons.append("the run is an acknowledged regression; say so with --accept-regression and --reason")

@@ -47,6 +47,8 @@ class Acknowledged(Record):
     """Tracked metrics that were worse, with the values measured: what is worse than these is not acknowledged."""
     checks: tuple[str, ...] = ()
     """Names of the checks that failed: another one is not acknowledged."""
+    failed_share: float = Field(ge=0, le=1)
+    """Share of the trials that failed: more are not acknowledged."""
 
 
 class AuditEntry(Record):
@@ -177,7 +179,7 @@ class Trail:
 
 def follow(found: Sequence[Filed]) -> Trail:
     """Order the entries and derive what they say. What does not fit together is told as problems, never raised: an
-    edit, a removal and a reordering all show up here. That the newest entries were removed cannot be seen from the rest.
+    edit, a removal and a reordering all show up here. That the newest entries were removed cannot be seen in the rest.
     """
     by_hash = {filed.sha256: filed for filed in found}
     problems = [

@@ -19,6 +19,8 @@ class ComparisonRules:
     tracked: Sequence[str]
     thresholds: Mapping[str, float]
     same_host: bool
+    by_rate: bool = False
+    """The scenario passes by the share of its trials that succeed, so that `success` is judged already."""
 
     def threshold(self, name: str) -> float | None:
         """Threshold of a metric in percent: the scenario's, else the default one, else none."""
@@ -43,12 +45,14 @@ def _one(
     reason: str | None = None
     if METRICS[name].depends_on_host and not rules.same_host:
         reason = "it depends on the host, and the baseline is another host's"
+    elif name == "success" and rules.by_rate:
+        result = "within"
     elif then is None:
         reason = "the baseline does not hold it"
     elif now is None:
         reason = (measured.reason if measured else None) or "it was not measured"
     else:
-        reason = _worse(name, float(then), float(now), threshold)
+        reason = worse(name, float(then), float(now), threshold)
         result = "worse" if reason else "within"
     return MetricComparison(
         name=name,
@@ -70,8 +74,11 @@ def _delta(then: Number, now: Number) -> float | None:
     return round((now - then) / abs(then) * 100, 3)
 
 
-def _worse(name: str, then: float, now: float, threshold: float | None) -> str | None:
-    """What is worse, or None. Exit status and success have no degrees: any other value is worse."""
+def worse(name: str, then: float, now: float, threshold: float | None) -> str | None:
+    """What is worse now than then, in a sentence, or None.
+
+    Exit status and success have no degrees: any other value is worse.
+    """
     if name in WITHOUT_DEGREES:
         return f"it was {then:g} and is {now:g}" if now != then else None
     if threshold is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_specbench.core.matching import Match
 from pytest_specbench.core.metrics import METRICS, MetricSummary
@@ -17,6 +17,15 @@ from pytest_specbench.core.status import (
     Outcome,
     Status,
 )
+from pytest_specbench.core.transitions import RunEvent, run_after
+
+EXITS: Mapping[Status, int] = {
+    Status.PASS: EXIT_PASS,
+    Status.PROVISIONAL: EXIT_PASS,
+    Status.REGRESSION: EXIT_REGRESSION,
+    Status.BLOCKED: EXIT_BLOCKED,
+}
+"""What a status exits with; a provisional run that is owed an approval exits as a blocked one."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +38,34 @@ class Verdict:
     notes: str
 
 
+@dataclass(frozen=True)
+class Criterion:
+    """When the trials alone are a success."""
+
+    min_rate: float = 1.0
+    """Share of the trials that must succeed."""
+    trials: int = 1
+    """How many there are to be, those included that did not come to run."""
+
+    def failed(self, failures: int) -> bool:
+        """Whether so many failures are too many, however the rest ends."""
+        return round(self.trials * self.min_rate, 9) > self.trials - failures
+
+
 def blocked(cause: Cause, notes: str) -> Verdict:
     """Nothing may be judged."""
-    return Verdict(Status.BLOCKED, cause, EXIT_BLOCKED, notes)
+    return _verdict([RunEvent.BLOCKED], cause, notes)
+
+
+def acknowledged(verdict: Verdict, notes: str) -> Verdict:
+    """A regression that a maintainer acknowledged; `notes` says who did, until when and why."""
+    status = run_after(verdict.status, [RunEvent.ACKNOWLEDGED])
+    return Verdict(status, Cause.ACKNOWLEDGED, EXITS[status], f"{notes}; {verdict.notes}")
+
+
+def _verdict(events: Sequence[RunEvent], cause: Cause, notes: str) -> Verdict:
+    status = run_after(Status.PROVISIONAL, events)
+    return Verdict(status, cause, EXITS[status], notes)
 
 
 def judge(
@@ -40,28 +74,30 @@ def judge(
     tracked: Sequence[str],
     match: Match | None = None,
     compared: Sequence[MetricComparison] = (),
+    criterion: Criterion | None = None,
 ) -> Verdict:
     """Judge counted trials (repeated attempts left out), and their metrics against the baseline that `match` found.
 
-    An agent's failure is a regression. Infrastructure that failed in any trial blocks, unless another trial showed that
-    the agent fails: with both kinds present the regression wins. A tracked metric that is unknown blocks, and so does
-    one that could not be compared, unless it depends on the host and the baseline is another host's.
+    An agent's failure is a regression, unless `criterion` allows for some. Infrastructure that failed in any trial
+    blocks, unless the others showed that the agent fails: with both kinds present the regression wins. A tracked metric
+    that is unknown blocks, and so does one that could not be compared, unless it depends on the host and the baseline
+    is another host's.
     """
-    functional = _functional(trials, metrics, tracked)
+    functional = _functional(trials, metrics, tracked, criterion or Criterion(trials=len(trials)))
     if functional is not None:
         return functional
     if match is None or match.baseline is None:
-        notes = "every check passed; " + (match.notes if match else "there is nothing to compare with")
+        notes = f"{_success(trials)}; " + (match.notes if match else "there is nothing to compare with")
         if match is not None and match.cause is not None:
-            return Verdict(Status.PROVISIONAL, match.cause, EXIT_BLOCKED, notes)
-        return Verdict(Status.PROVISIONAL, Cause.VERIFIED, EXIT_PASS, notes)
+            return replace(_verdict([], match.cause, notes), exit_code=EXIT_BLOCKED)
+        return _verdict([], Cause.VERIFIED, notes)
     judged = [item for item in compared if item.tracked]
     missing = {item.name: item.reason for item in judged if item.result == "not compared"}
     missing |= dict.fromkeys({*tracked} - {item.name for item in judged}, "nothing compared it")
     worse = [item for item in judged if item.result == "worse"]
     if worse:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in worse)
-        return Verdict(Status.REGRESSION, Cause.METRIC_REGRESSION, EXIT_REGRESSION, reasons)
+        return _verdict([RunEvent.COMPARED, RunEvent.WORSE], Cause.METRIC_REGRESSION, reasons)
     owed = [name for name in missing if match.same_host or not METRICS[name].depends_on_host]
     if owed:
         reasons = "; ".join(f"the tracked metric {name} was not compared: {missing[name]}" for name in owed)
@@ -71,25 +107,37 @@ def judge(
         )
     if not any(item.result == "within" for item in judged):
         return blocked(Cause.PARITY, f"no tracked metric could be compared with {match.baseline.baseline_id}")
-    return Verdict(Status.PASS, Cause.VERIFIED, EXIT_PASS, match.notes)
+    share = _success(trials) if any(trial.outcome is not Outcome.SUCCESS for trial in trials) else ""
+    return _verdict([RunEvent.COMPARED], Cause.VERIFIED, "; ".join(filter(None, [share, match.notes])))
+
+
+def _success(trials: Sequence[TrialRecord]) -> str:
+    passed = sum(trial.outcome is Outcome.SUCCESS for trial in trials)
+    return "every check passed" if passed == len(trials) else f"{passed} of {len(trials)} trials succeeded"
 
 
 def _functional(
-    trials: Sequence[TrialRecord], metrics: Mapping[str, MetricSummary], tracked: Sequence[str]
+    trials: Sequence[TrialRecord],
+    metrics: Mapping[str, MetricSummary],
+    tracked: Sequence[str],
+    criterion: Criterion,
 ) -> Verdict | None:
     """The verdict that the trials alone make; None when all is well and known."""
     if not trials:
         return blocked(Cause.NO_VERDICT, "no trial was run")
     failures = [trial for trial in trials if trial.outcome is Outcome.FAILURE]
-    if failures:
+    for trial in failures:
+        if trial.cause not in FUNCTIONAL_FAILURES:
+            return blocked(Cause.INTERNAL_ERROR, f"a failed trial carries the cause {trial.cause}, which is no failure")
+    if failures and criterion.failed(len(failures)):
         first = failures[0]
-        if first.cause not in FUNCTIONAL_FAILURES:
-            return blocked(Cause.INTERNAL_ERROR, f"a failed trial carries the cause {first.cause}, which is no failure")
         share = f"{len(failures)} of {len(trials)} trials failed; the first: " if len(trials) > 1 else ""
-        return Verdict(Status.REGRESSION, first.cause, EXIT_REGRESSION, share + first.reason)
-    broken = [trial for trial in trials if trial.outcome is not Outcome.SUCCESS]
+        return _verdict([RunEvent.FAILED], first.cause, share + first.reason)
+    broken = [trial for trial in trials if trial.outcome is Outcome.INFRASTRUCTURE]
     if broken:
         return blocked(broken[0].cause, f"trial {broken[0].index} says nothing about the agent: {broken[0].reason}")
+    if len(trials) < criterion.trials:
+        return blocked(Cause.NO_VERDICT, f"{len(trials)} of {criterion.trials} trials were run")
     for name in tracked:
         summary = metrics.get(name)
         if summary is None or summary.value is None:

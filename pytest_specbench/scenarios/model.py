@@ -207,6 +207,15 @@ class Verification(Record):
     """Where `files` go, relative to the workdir; removed first if the agent made it."""
 
 
+class SuccessCriterion(Record):
+    """When a scenario that does not succeed every time passes: by the share of its trials."""
+
+    min_rate: Annotated[float, Field(gt=0, le=1)]
+    """Share of the trials that must succeed."""
+    trials: Annotated[int, Field(ge=2, le=1000)]
+    """How many trials make a benchmark run; takes the place of the scenario's `trials`."""
+
+
 class AllowList(Record):
     """What an agent may run in the `trusted` approval mode, and what it may never run."""
 
@@ -255,6 +264,8 @@ class Scenario(Record):
     """Steps, tokens, cost."""
     trials: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many trials make a benchmark run."""
+    success: SuccessCriterion | None = None
+    """For an agent that does not succeed every time; null: every trial must succeed."""
     thresholds: Annotated[dict[MetricName, Annotated[float, Field(ge=0)]], BeforeValidator(distinct_metrics)] = Field(
         default_factory=dict
     )
@@ -283,6 +294,17 @@ class Scenario(Record):
         if not self.success_artifacts and self.verification is None:
             raise ValueError("needs success_artifacts or verification: a scenario that checks nothing cannot fail")
         return self
+
+    @model_validator(mode="after")
+    def _trials_are_counted_once(self) -> Scenario:
+        if self.success is not None and "trials" in self.model_fields_set:
+            raise ValueError("trials is given twice: leave it out, success.trials says how many there are")
+        return self
+
+    @property
+    def trials_wanted(self) -> int:
+        """How many trials make a benchmark run."""
+        return self.trials if self.success is None else self.success.trials
 
     @model_validator(mode="after")
     def _secrets_are_not_written_down(self) -> Scenario:

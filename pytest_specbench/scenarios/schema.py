@@ -21,6 +21,8 @@ def scenario_schema() -> dict[str, Any]:
         {"required": ["success_artifacts"], "properties": {"success_artifacts": {"minItems": 1}}},
         {"required": ["verification"], "properties": {"verification": {"not": {"type": "null"}}}},
     ]
+    counted = {"required": ["success"], "properties": {"success": {"not": {"type": "null"}}}}
+    schema["not"] = {"allOf": [counted, {"required": ["trials"]}]}
     schema["title"] = "pytest-specbench scenario"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
