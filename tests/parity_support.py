@@ -11,13 +11,19 @@ from typing import Any
 
 from scenario_files import Project, Ran
 
+from pytest_specbench.core.audit import Action, AuditEntry, comparison_key
 from pytest_specbench.core.baselines import Approval, BaselineRecord, propose
 from pytest_specbench.core.metrics import summary_of
 from pytest_specbench.core.records import BenchmarkRun
-from pytest_specbench.store.baselines import write_baseline
+from pytest_specbench.store.audit import read_trail
+from pytest_specbench.store.baselines import approving, write_approved
+from pytest_specbench.store.trees import FolderTree
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 """When the approvals of the tests are given."""
+
+MAINTAINER = "maintainer@example.invalid"
+"""Who gives them."""
 
 CALM = {"runtime_ms": 1e9, "peak_memory_mb": 1e9, "cpu_ms": 1e9}
 """Approved values that no run on any machine exceeds."""
@@ -70,8 +76,10 @@ def approve(
     that no machine exceeds), `host` gives it another host class, those of `lacking` are left out, `changes` replace
     fields of the record.
     """
-    approval = Approval(by="maintainers", notes="good enough", at=at, portable=portable, supersedes=supersedes)
-    record = propose(benchmark_run(ran, scenario_id), approval)
+    approval = Approval(
+        by=MAINTAINER, rotation="maintainers", notes="good enough", at=at, portable=portable, supersedes=supersedes
+    )
+    record = propose([benchmark_run(ran, scenario_id)], approval, {})
     values = CALM | dict(metrics or {})
     known = {
         name: summary_of(name, (values[name],)) if name in values else summary
@@ -83,5 +91,31 @@ def approve(
         fingerprint = record.fingerprint
         update["fingerprint"] = fingerprint.model_copy(update={"host": {**fingerprint.host, "class": host}})
     record = record.model_copy(update=update)
-    write_baseline(project.path / "baselines", record)
+    write(project.path / "baselines", record)
     return record
+
+
+def write(root: Path, record: BaselineRecord, **changes: Any) -> Path:
+    """Write a record with the audit entry that approves it, not signed; `changes` replace fields of the entry."""
+    with approving(root):
+        parents = read_trail(FolderTree(root)).heads
+
+        def entry(digest: str, bundle: dict[str, str]) -> AuditEntry:
+            fields: dict[str, Any] = {
+                "action": Action.APPROVE,
+                "at": record.recorded_at,
+                "by": record.approved_by,
+                "rotation": record.rotation,
+                "verified": False,
+                "scenario_id": record.scenario_id,
+                "key": comparison_key(record.fingerprint, record.host_class),
+                "baseline_id": record.baseline_id,
+                "record_sha256": digest,
+                "bundle": bundle,
+                "run_id": record.run_ids[-1],
+                "reason": record.notes,
+                "parents": parents,
+            }
+            return AuditEntry(**(fields | changes))
+
+        return write_approved(root, record, {}, entry, None)

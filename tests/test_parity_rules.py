@@ -282,7 +282,7 @@ class TestAlteredBaseline:
         """The run is blocked before the agent acts, with these words."""
         ran = demo.run()
         assert ran.verdict() == ("blocked", "baseline_invalid", 2)
-        assert "the baseline record cannot be used" in ran.scenario()["notes"]
+        assert "the baselines cannot be used" in ran.scenario()["notes"]
         for words in said:
             assert words in ran.scenario()["notes"]
         assert ran.run()["trials"] == []
@@ -297,25 +297,17 @@ class TestAlteredBaseline:
     def test_one_that_cannot_be_read(self, demo: Project, record: Path, content: bytes) -> None:
         record.write_bytes(content)
 
-        self.refused(demo, str(record), f"git log -p -- {record.name}, and restore it")
+        self.refused(demo, str(record), "it was altered", f"git log -p -- '*demo/{record.name}'")
 
-    def test_an_unknown_key(self, demo: Project, record: Path) -> None:
-        record.write_text(text_of(record, active=True))
+    def test_a_change_of_any_value(self, demo: Project, record: Path) -> None:
+        record.write_text(text_of(record, notes="better"))
 
-        self.refused(demo, "active")
-
-    def test_a_portable_one_that_holds_a_metric_of_a_host(self, demo: Project, record: Path) -> None:
-        import json
-
-        fingerprint = json.loads(record.read_text())["fingerprint"] | {"host": {"class": PORTABLE}}
-        record.write_text(text_of(record, fingerprint=fingerprint))
-
-        self.refused(demo, "host-independent metrics only")
+        self.refused(demo, str(record), "it was altered", "approves another content")
 
     def test_a_renamed_file(self, demo: Project, record: Path) -> None:
         record.rename(record.with_name("demo-2026-01-01-00000000.json"))
 
-        self.refused(demo, f"it calls itself {record.stem!r} of 'demo'")
+        self.refused(demo, str(record), "it is missing", "no audit entry approves it")
 
     def test_another_scenarios(self, demo: Project, record: Path) -> None:
         demo.scenario("other")
@@ -325,28 +317,31 @@ class TestAlteredBaseline:
         ran = demo.run()
 
         assert ran.judged("other") == ("blocked", "baseline_invalid")
-        assert "of 'demo'" in ran.scenario("other")["notes"]
+        assert "no audit entry approves it" in ran.scenario("other")["notes"]
+        assert ran.judged("demo") == ("blocked", "baseline_invalid")
 
-    def test_one_that_supersedes_a_record_that_is_not_there(self, demo: Project, record: Path) -> None:
-        """Else who removes a baseline would leave its successor standing as if nothing had been before it."""
-        record.write_text(text_of(record, supersedes_baseline_id="demo-2025-01-01-00000000"))
+    def test_one_that_is_gone(self, demo: Project, record: Path) -> None:
+        """Else who removes a baseline would leave its scenario as if it never had one."""
+        record.unlink()
 
-        self.refused(demo, "it supersedes 'demo-2025-01-01-00000000', of which there is no record")
+        self.refused(demo, str(record), "it is missing")
 
-    def test_records_that_supersede_each_other(self, demo: Project, record: Path) -> None:
-        """None of them would be active, and none was retired."""
-        second = approve(demo, demo.run(), at=LATER, supersedes=record.stem)
-        record.write_text(text_of(record, supersedes_baseline_id=second.baseline_id))
+    def test_one_without_its_audit_entry(self, demo: Project, record: Path) -> None:
+        next((demo.path / "baselines" / "audit").iterdir()).unlink()
 
-        ran = demo.run()
+        self.refused(demo, str(record), "no audit entry approves it")
 
-        assert ran.code == 2
+    def test_an_audit_entry_that_was_altered(self, demo: Project, record: Path) -> None:
+        entry = next((demo.path / "baselines" / "audit").iterdir())
+        entry.write_text(text_of(entry, by="eve@example.invalid"))
+
+        self.refused(demo, str(entry), "it was altered")
 
     def test_a_folder_in_its_place(self, demo: Project, record: Path) -> None:
         record.unlink()
         record.mkdir()
 
-        self.refused(demo, str(record))
+        self.refused(demo, str(record), "it is no regular file")
 
     def test_one_broken_record_blocks_although_another_would_fit(self, demo: Project, record: Path) -> None:
         (record.parent / "demo-2026-01-01-00000000.json").write_text("{")

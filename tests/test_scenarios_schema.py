@@ -53,6 +53,7 @@ COMPLETE: dict[str, Any] = {
     "allow": {"commands": ["git *"], "deny": ["rm *"]},
     "deadlines": {"setup_sec": 1, "agent_sec": 2.5, "verification_sec": 3, "teardown_sec": 4},
     "limits": {"steps": 1, "tokens": None, "cost_usd": 0.5, "command_sec": 1},
+    "provisional": True,
     "success": {"min_rate": 0.8, "trials": 10},
     "thresholds": {"runtime": 15, "peak_memory_mb": 20.5},
     "fixtures": {

@@ -56,8 +56,10 @@ def streak(run: BenchmarkRun, recorded: Iterable[BenchmarkRun], wanted: Wanted) 
     """
     taken: list[BenchmarkRun] = []
     ended = "no earlier run of this scenario in this environment is recorded"
-    earlier = [one for one in recorded if (one.executed_at, str(one.run_id)) < (run.executed_at, str(run.run_id))]
-    for one in [run, *sorted(earlier, key=lambda one: (one.executed_at, str(one.run_id)), reverse=True)]:
+    # By identity: a run that was recorded here and imported once more is still one run.
+    known = {(one.executed_at, str(one.run_id)): one for one in recorded}
+    earlier = sorted((when for when in known if when < (run.executed_at, str(run.run_id))), reverse=True)
+    for one in [run, *(known[when] for when in earlier)]:
         if one is not run and (one.status is Status.BLOCKED or not _same_environment(one, run)):
             continue
         problem = _ends(one, run, wanted)
@@ -127,6 +129,7 @@ def _ends(one: BenchmarkRun, run: BenchmarkRun, wanted: Wanted) -> str:
 
 def pooled_values(runs: Sequence[BenchmarkRun], name: str) -> tuple[float | int | bool, ...] | None:
     """The values of a metric in all trials of the runs, oldest first; None when any of them is unknown."""
-    values = [value for run in runs for value in (run.metrics[name].values if name in run.metrics else (None,))]
+    # A run without any value of it is one whose value is unknown, and not one that there is nothing to pool of.
+    values = [value for run in runs for value in (name in run.metrics and run.metrics[name].values) or (None,)]
     known = tuple(value for value in values if value is not None)
     return known if len(known) == len(values) and known else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -26,6 +27,9 @@ from pytest_specbench.core.transitions import (
 )
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,150}$")]
+"""What names a file or folder: nothing that leads somewhere else."""
 
 
 class Action(StrEnum):
@@ -66,11 +70,11 @@ class AuditEntry(Record):
     """The maintainers' rotation that they acted for."""
     verified: bool
     """Whether a signature proves who it was; false: it is git's word."""
-    scenario_id: str
+    scenario_id: FileName
     """The scenario."""
     key: Sha256
     """Hash over instrument and host class: what is comparable has the same one."""
-    baseline_id: str | None = None
+    baseline_id: FileName | None = None
     """The record that was approved or retired; null for an acknowledgement."""
     record_sha256: Sha256 | None = None
     """Hash of the approved record's file."""
@@ -206,18 +210,19 @@ def _in_order(found: Sequence[Filed], by_hash: Mapping[str, Filed]) -> list[File
     )
     sorter.prepare()
     ordered: list[Filed] = []
-    ready: list[Filed] = []
+    ready: list[tuple[datetime, str]] = []
     while sorter.is_active():
-        ready += [by_hash[digest] for digest in sorter.get_ready()]
-        ready.sort(key=lambda filed: (filed.entry.at, filed.sha256), reverse=True)
-        following = ready.pop()
-        ordered.append(following)
-        sorter.done(following.sha256)
+        for digest in sorter.get_ready():
+            heappush(ready, (by_hash[digest].entry.at, digest))
+        _, following = heappop(ready)
+        ordered.append(by_hash[following])
+        sorter.done(following)
     return ordered
 
 
 def _histories(ordered: Sequence[Filed], problems: list[Problem]) -> dict[str, BaselineHistory]:
     histories: dict[str, BaselineHistory] = {}
+    newest: dict[tuple[str, str], BaselineHistory] = {}  # of each scenario and key: no other one can be active
     for filed in ordered:
         entry = filed.entry
         if entry.baseline_id is None:
@@ -226,12 +231,11 @@ def _histories(ordered: Sequence[Filed], problems: list[Problem]) -> dict[str, B
             if entry.baseline_id in histories:
                 problems.append(Problem(filed.name, f"it approves {entry.baseline_id} once more"))
                 continue
-            for other in histories.values():
-                same = (other.approval.entry.scenario_id, other.approval.entry.key) == (entry.scenario_id, entry.key)
-                if same and other.status is BaselineStatus.ACTIVE:
-                    _end(other, BaselineEvent.SUPERSEDED, filed)
+            before = newest.get((entry.scenario_id, entry.key))
+            if before is not None and before.status is BaselineStatus.ACTIVE:
+                _end(before, BaselineEvent.SUPERSEDED, filed)
             status = baseline_after(BaselineStatus.PROVISIONAL, [BaselineEvent.APPROVED])
-            histories[entry.baseline_id] = BaselineHistory(filed, status)
+            histories[entry.baseline_id] = newest[entry.scenario_id, entry.key] = BaselineHistory(filed, status)
         elif entry.baseline_id not in histories:
             problems.append(Problem(filed.name, f"it retires {entry.baseline_id}, which nobody approved"))
         else:

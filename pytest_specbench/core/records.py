@@ -227,6 +227,8 @@ class BenchmarkRun(Record):
     """The metrics that the gate looks at."""
     trials: tuple[TrialRecord, ...] = ()
     """Every attempt, repeated ones included."""
+    min_rate: float | None = None
+    """Share of the trials that must succeed; null: all of them."""
     fingerprint: Fingerprint | None = None
     """Null when the run was blocked before it was known."""
     comparison: Comparison = Comparison()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 
@@ -56,6 +57,38 @@ class Settings:
     """An unclean repository is acknowledged."""
     no_incident: bool = False
     """Open no incident."""
+    incidents: str = "folder"
+    """Channels of incidents, as a comma list; `none`: nobody is told."""
+    incident_branches: tuple[str, ...] = ()
+    """Names or globs of the branches from which incidents are opened; empty: the default branch."""
+    signing: str = "optional"
+    """`off`, `optional` or `required`: whether approvals are signed, and whether only signed ones count."""
+    trusted_ref: str | None = None
+    """Git ref from which policy, maintainers, signers, approval mode and baselines are read; None: the work tree."""
+    four_eyes: bool = False
+    """Who approves a run is not the author of its commit."""
+    signing_key: str | None = None
+    """SSH key to sign with; None: git's."""
+    approve: bool = False
+    """Make a recorded run the baseline and run nothing."""
+    run: str = "latest"
+    """The run that is meant: id, folder, archive or `latest`."""
+    notes: str = ""
+    """Why it is approved."""
+    rotation: str | None = None
+    """The rotation that the maintainer acts for; None: their only one."""
+    accept_regression: str | None = None
+    """Why an acknowledged regression may become the baseline; None: it may not."""
+    portable: bool = False
+    """Approve host-independent metrics only, for every host class."""
+    expires_on: date | None = None
+    """First day on which the new baseline does not count any more."""
+    dry_run: bool = False
+    """Show what an approval would do, and write nothing."""
+    keep_runs: int | None = None
+    """How many runs `gc --runs` keeps; None: as many as it was told."""
+    keep_days: float | None = None
+    """For how many days `gc --runs` keeps runs; None: for as many as it was told."""
     run_id: str = ""
     """UUID of the invocation."""
     run_folder: Path = Path()

@@ -11,8 +11,8 @@ from typing import Any
 
 from pytest_specbench.core.errors import ScenarioError
 from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, WITHOUT_DEGREES
+from pytest_specbench.core.problems import KeyPath, Problem, one_of
 from pytest_specbench.scenarios.forms import SHORT_METRICS, inside
-from pytest_specbench.scenarios.problems import KeyPath, Problem, one_of
 from pytest_specbench.scenarios.tree import list_tree, require_file
 
 REPLAY = "replay:"

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_specbench.core.errors import ScenarioError
+from pytest_specbench.core.problems import one_of
 from pytest_specbench.core.records import Scalar
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import FilesFixture, GitFixture, SpecKitFixture
-from pytest_specbench.scenarios.problems import one_of
 from pytest_specbench.scenarios.spec_kit import project_tree
 from pytest_specbench.scenarios.tree import pack
 

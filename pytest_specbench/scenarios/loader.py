@@ -11,11 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pytest_specbench.core.errors import ScenarioError
+from pytest_specbench.core.problems import KeyPath, place, scenario_error
+from pytest_specbench.core.yaml_text import MAX_BYTES, Parsed, parse
 from pytest_specbench.scenarios.crosschecks import cross_check
 from pytest_specbench.scenarios.model import Scenario
-from pytest_specbench.scenarios.problems import KeyPath, place, scenario_error
 from pytest_specbench.scenarios.sentences import problems_of
-from pytest_specbench.scenarios.yaml_text import MAX_BYTES, Parsed, parse
 
 SUFFIXES = (".scenario.yaml", ".scenario.yml")
 _NEVER_ENTERED = frozenset({"__pycache__", "node_modules", "venv"})

@@ -242,6 +242,8 @@ class Scenario(Record):
     """The metrics that the gate looks at."""
     owner_rotation: Name
     """Who is to be alerted."""
+    provisional: bool = False
+    """It has no baseline yet, on purpose; `specbench validate --strict` asks for either."""
     registry_version: Annotated[str, StringConstraints(max_length=200, pattern=DATASET)]
     """The dataset that the scenario belongs to, `NAME==VERSION`."""
     instruction: Annotated[str, StringConstraints(min_length=1, max_length=200_000)]

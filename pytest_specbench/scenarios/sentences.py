@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_specbench.core.metrics import METRICS
+from pytest_specbench.core.problems import KeyPath, Problem, one_of
+from pytest_specbench.core.yaml_text import Parsed, kind_of
 from pytest_specbench.scenarios.forms import FORMS, SHORT_METRICS
 from pytest_specbench.scenarios.model import (
     AgentDefaults,
@@ -26,8 +28,6 @@ from pytest_specbench.scenarios.model import (
     SuccessArtifact,
     Verification,
 )
-from pytest_specbench.scenarios.problems import KeyPath, Problem, one_of
-from pytest_specbench.scenarios.yaml_text import Parsed, kind_of
 
 _FIXTURES: Mapping[str, type[BaseModel]] = {"files": FilesFixture, "spec-kit": SpecKitFixture, "git": GitFixture}
 _SECTIONS: Mapping[KeyPath, type[BaseModel]] = {

@@ -1,36 +1,60 @@
-"""The baseline folder: immutable records, one file each. Which of them is active is derived."""
+"""The baseline folder: immutable records, one file each, and the audit trail that says which of them are active."""
 
 from __future__ import annotations
 
 import json
-import os
-import stat
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from pytest_specbench.core.audit import BaselineHistory, Problem, Trail, sha256
 from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.transitions import BaselineStatus
+from pytest_specbench.store.audit import AUDIT, broken_signatures, read_trail, unsigned
+from pytest_specbench.store.trees import MAX_BYTES, UNUSABLE, Tree, reason
+from pytest_specbench.store.trust import Signing, Trust, read_trust
+from pytest_specbench.store.writing import PENDING, approving, contradiction, record_bytes, write_approved
 
-MAX_BYTES = 50_000_000
+__all__ = [
+    "MAX_BYTES",
+    "Baselines",
+    "Signing",
+    "Trust",
+    "approving",
+    "read_all",
+    "read_baselines",
+    "read_trust",
+    "record_bytes",
+    "verify_baselines",
+    "write_approved",
+]
+
+_SHOWN = 5
+"""Problems that a refusal lists; `specbench baseline verify` lists all."""
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """The baselines of one scenario."""
+    """The baselines of one scenario, all of them approved."""
 
-    folder: Path
-    records: Sequence[BaselineRecord]
+    records: Mapping[str, BaselineRecord] = field(default_factory=dict)
+    """By id, in the order of the trail."""
+    trail: Trail = field(default_factory=Trail)
+    """The whole trail, of all scenarios."""
+    altered: tuple[str, ...] = ()
+    """What a change tried to alter, a sentence each, where there is a trusted ref."""
 
     @property
     def active(self) -> list[BaselineRecord]:
-        """Records that no other record supersedes."""
-        replaced = {record.supersedes_baseline_id for record in self.records}
-        return [record for record in self.records if record.baseline_id not in replaced]
+        """Those that count, one for each instrument and host class."""
+        return [
+            record
+            for name, record in self.records.items()
+            if self.trail.baselines[name].status is BaselineStatus.ACTIVE
+        ]
 
     @property
     def ever_active(self) -> bool:
@@ -38,90 +62,189 @@ class Baselines:
         return bool(self.records)
 
 
-def read_baselines(root: Path, scenario_id: str, *, required: bool = False) -> Baselines:
-    """Every record of a scenario below the baseline folder `root`, by name. One that cannot be read, or that stands in
-    the wrong place, blocks, and so does something else in the place of a folder: what was approved must not get lost by
-    an edit. `required`: somebody named the root, so it must be there.
+def read_baselines(tree: Tree, scenario_id: str, trust: Trust) -> Baselines:
+    """Every record of a scenario. Raises BlockedError(BASELINE_INVALID) for a record that no approval names, one that
+    is missing, altered, or contradicts itself or its approval, for anything that is wrong with the trail, and for what
+    the trust does not accept: what was approved must not get lost, and what was not must not count.
     """
-    folder = root / scenario_id
-    records = [_read(path, scenario_id) for path in _record_files(root, folder, required=required)]
-    known = {record.baseline_id for record in records}
-    for record in records:
-        if record.supersedes_baseline_id is not None and record.supersedes_baseline_id not in known:
-            raise _invalid(
-                folder / f"{record.baseline_id}.json",
-                f"it supersedes {record.supersedes_baseline_id!r}, of which there is no record",
-            )
-    return Baselines(folder, records)
+    if scenario_id == AUDIT:
+        raise BlockedError(
+            f"a scenario cannot be called {AUDIT!r}: the folder of that name holds the audit trail",
+            cause=Cause.CONFIGURATION,
+            where=tree.label,
+            expected="another scenario_id",
+        )
+    # Before the trail: the entry of an approval that happens meanwhile is written before its record has its name.
+    files = _record_files(tree, scenario_id)
+    trail = read_trail(tree)
+    records, problems = _records(tree, trail, scenario_id, files)
+    problems = [*trail.problems, *problems] or unsigned(tree, trail, trust, scenario_id=scenario_id)
+    if problems:
+        raise _invalid(tree, problems)
+    return Baselines(records, trail)
 
 
-def write_baseline(root: Path, record: BaselineRecord) -> Path:
-    """Write a record into the folder of its scenario, and return its path. FileExistsError: records are immutable."""
-    folder = root / record.scenario_id
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{record.baseline_id}.json"
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(record.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        os.link(temporary, path)  # unlike a rename, it does not replace what is there
-    finally:
-        Path(temporary).unlink()
-    return path
+def read_all(tree: Tree, trust: Trust) -> Baselines:
+    """Every record of every scenario. Raises as `read_baselines` does."""
+    trail = read_trail(tree)
+    records: dict[str, BaselineRecord] = {}
+    problems = [*trail.problems]
+    for scenario_id in sorted({history.approval.entry.scenario_id for history in trail.baselines.values()}):
+        found, wrong = _records(tree, trail, scenario_id, _record_files(tree, scenario_id))
+        records |= found
+        problems += wrong
+    problems = problems or unsigned(tree, trail, trust)
+    if problems:
+        raise _invalid(tree, problems)
+    return Baselines({name: records[name] for name in trail.baselines}, trail)
 
 
-def _record_files(root: Path, folder: Path, *, required: bool) -> list[Path]:
-    """The files of the records, sorted; none where there is no folder."""
-    try:
-        if not os.path.lexists(root):
-            if required:
-                raise _invalid(root, "there is no such folder", "the baseline folder that was asked for")
-            return []
-        if not root.is_dir():
-            raise _invalid(root, "it is no folder", "a folder that holds one folder a scenario")
-        if not os.path.lexists(folder):
-            return []
-        if not stat.S_ISDIR(folder.lstat().st_mode):
-            raise _invalid(folder, "it is no folder", "a folder, and no link to one")
-        return sorted(path for path in folder.iterdir() if path.name.endswith(".json"))
-    except OSError as error:
-        raise _invalid(folder, str(error)) from None
+def verify_baselines(tree: Tree, trust: Trust, *, trusted: Tree | None = None) -> list[Problem]:
+    """Everything that is wrong with the folder: with entries, signatures, records and bundles; and, with `trusted`, the
+    same folder as it was before, every entry that was there and is no more. Empty when nothing is.
+
+    BlockedError when the folder cannot be read at all, or what is trusted is broken itself.
+    """
+    files = {name: _record_files(tree, name) for name in tree.names() if _is_scenario(tree, name)}
+    trail = read_trail(tree)
+    problems = [*trail.problems]
+    named = {history.approval.entry.scenario_id for history in trail.baselines.values()}
+    for scenario_id in sorted(named | set(files)):
+        records, found = _records(tree, trail, scenario_id, files.get(scenario_id, []))
+        problems += found
+        for record in records.values():
+            problems += _bundle_problems(tree, record, trail.baselines[record.baseline_id])
+    if trust.signing != "off":
+        told = unsigned(tree, trail, trust)
+        problems += [
+            *told,
+            *(one for one in broken_signatures(tree, trail) if one.name not in {by.name for by in told}),
+        ]
+    if trusted is not None:
+        problems += removed_entries(trail, trusted)
+    return problems
 
 
-def _read(path: Path, scenario_id: str) -> BaselineRecord:
-    try:
-        if not path.is_file():
-            raise _invalid(path, "it is no regular file")  # reading a pipe would never end
-        if path.stat().st_size > MAX_BYTES:
-            raise _invalid(path, f"it is larger than {MAX_BYTES} bytes")
-        content = json.loads(path.read_bytes())
-        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
-        record = BaselineRecord.model_validate(content)
-    except OSError as error:
-        raise _invalid(path, str(error)) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _invalid(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
-        raise _invalid(path, f"not JSON: {error}") from None
-    except (ArithmeticError, LookupError, TypeError) as error:
-        raise _invalid(path, f"{type(error).__name__}: {error}") from None
-    if record.baseline_id != path.stem or record.scenario_id != scenario_id:
-        raise _invalid(path, f"it calls itself {record.baseline_id!r} of {record.scenario_id!r}")
+def removed_entries(trail: Trail, trusted: Tree) -> list[Problem]:
+    """The entries that are in the trusted folder and not in this trail. BlockedError when the trusted one is broken."""
+    before = read_trail(trusted)
+    if before.problems:
+        raise _invalid(trusted, before.problems)
+    here = {filed.sha256 for filed in trail.entries}
+    return [
+        Problem(filed.name, f"it is in {trusted.label}, and was removed or altered here")
+        for filed in before.entries
+        if filed.sha256 not in here
+    ]
+
+
+def _record_files(tree: Tree, scenario_id: str) -> list[str]:
+    """The names of a scenario's records, and of what looks like one."""
+    return [name for name in tree.names(scenario_id) if name.endswith(".json") and not name.startswith(".")]
+
+
+def _records(
+    tree: Tree, trail: Trail, scenario_id: str, files: Sequence[str]
+) -> tuple[dict[str, BaselineRecord], list[Problem]]:
+    """The approved records of a scenario, and what is wrong with them and with `files`, which lay in its folder."""
+    records: dict[str, BaselineRecord] = {}
+    problems: list[Problem] = []
+    histories = {
+        name: history for name, history in trail.baselines.items() if history.approval.entry.scenario_id == scenario_id
+    }
+    for baseline_id, history in histories.items():
+        try:
+            records[baseline_id] = _record(tree, history)
+        except BlockedError as error:
+            problems.append(Problem(f"{scenario_id}/{baseline_id}.json", reason(error)))
+    problems += [
+        Problem(f"{scenario_id}/{name}", "no audit entry approves it")
+        for name in files
+        if name.removesuffix(".json") not in histories
+    ]
+    for record in records.values():
+        if record.supersedes_baseline_id is not None and record.supersedes_baseline_id not in trail.baselines:
+            name = f"{scenario_id}/{record.baseline_id}.json"
+            problems.append(Problem(name, f"it supersedes {record.supersedes_baseline_id!r}, which nobody approved"))
+    return records, problems
+
+
+def _record(tree: Tree, history: BaselineHistory) -> BaselineRecord:
+    """The record of an approval. Raises BlockedError, whose message says what is wrong with it."""
+    entry = history.approval.entry
+    path = f"{entry.scenario_id}/{entry.baseline_id}.json"
+    data = tree.read(path)
+    if data is None:
+        pending = tree.read(path + PENDING)  # the approval was killed right after the entry, with which it counts
+        # When it is not there either, the record may just have got its name.
+        data = pending if pending is not None and sha256(pending) == entry.record_sha256 else tree.read(path)
+        if data is None:
+            raise _broken(f"it is missing, and {history.approval.name} approves it")
+    if sha256(data) != entry.record_sha256:
+        raise _broken(f"it was altered: {history.approval.name} approves another content")
+    record = _parse(data)
+    why = contradiction(entry, record)
+    if why:
+        raise _broken(f"{history.approval.name} approves something else: {why}")
     return record
 
 
-def _invalid(
-    path: Path, why: str, expected: str = "a well-formed record that fits its name, its folder and its own values"
-) -> BlockedError:
-    kind = "record" if path.suffix == ".json" else "folder"
+def _parse(data: bytes) -> BaselineRecord:
+    try:
+        content = json.loads(data)
+        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
+        return BaselineRecord.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _broken(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise _broken(f"not JSON: {error}") from None
+    except (ArithmeticError, LookupError, TypeError) as error:
+        raise _broken(f"{type(error).__name__}: {error}") from None
+
+
+def _bundle_problems(tree: Tree, record: BaselineRecord, history: BaselineHistory) -> Iterator[Problem]:
+    """What is wrong with the files that are kept beside a record."""
+    folder = f"{record.scenario_id}/{record.baseline_id}"
+    hashes = history.approval.entry.bundle
+    kept = {name: file.sha256 for name, file in record.bundle.items() if file.uri is None}
+    if kept != hashes:
+        yield Problem(history.approval.name, f"it names another bundle than {folder}.json")
+    for name, digest in hashes.items():
+        try:
+            data = tree.read(f"{folder}/{name}")
+        except BlockedError as error:
+            yield Problem(f"{folder}/{name}", reason(error))
+            continue
+        if data is None:
+            yield Problem(f"{folder}/{name}", f"it is missing, and {history.approval.name} names it")
+        elif sha256(data) != digest:
+            yield Problem(f"{folder}/{name}", f"it was altered: {history.approval.name} names another content")
+
+
+def _is_scenario(tree: Tree, name: str) -> bool:
+    if name == AUDIT or name.startswith("."):
+        return False
+    try:
+        return bool(tree.names(name))
+    except BlockedError:
+        return False  # a file beside the folders: the maintainers, a text for readers
+
+
+def _broken(why: str) -> BlockedError:
+    return BlockedError(why, cause=Cause.BASELINE_INVALID)
+
+
+def _invalid(tree: Tree, problems: Sequence[Problem]) -> BlockedError:
+    first, more = problems[0], problems[1:]
+    where = first.name if "/" in first.name else f"{AUDIT}/{first.name}"
+    lines = [f"{problem.name}: {problem.what}" for problem in more[: _SHOWN - 1]]
+    if len(more) >= _SHOWN:
+        lines.append(f"and {len(more) - _SHOWN + 1} more")
     return BlockedError(
-        f"the baseline {kind} cannot be used: {why}",
+        "\n  ".join([UNUSABLE + first.what, *lines]),
         cause=Cause.BASELINE_INVALID,
-        where=str(path),
-        expected=expected,
-        hint=f"git log -p -- {path.name}, and restore it",
+        where=f"{tree.label}/{where}",
+        expected="a well-formed record that fits its audit entry, its name, its folder and its own values",
+        hint=f"specbench baseline verify, and restore it from version control: git log -p -- '*{where}'",
     )

@@ -1,4 +1,4 @@
-"""Text of a scenario file -> plain data and the line of every key. No YAML surprise gets through silently."""
+"""Text of a YAML file -> plain data and the line of every key. No YAML surprise gets through silently."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from pytest_specbench.scenarios.problems import KeyPath, Problem
+from pytest_specbench.core.problems import KeyPath, Problem
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
@@ -62,12 +62,12 @@ class Parsed:
         return isinstance(self.data, dict)
 
 
-def parse(content: bytes) -> Parsed:
-    """Parse the bytes of a file. Never raises: what is wrong is in `problems`, each with its line."""
+def parse(content: bytes, *, of: str = "scenario") -> Parsed:
+    """Parse the bytes of a file of the kind `of`. Never raises: what is wrong is in `problems`, each with its line."""
     parsed = Parsed()
     problem = None
     if len(content) > MAX_BYTES:
-        parsed.problems.append(Problem((), "is larger than 1 MB", "a scenario file of at most 1,000,000 bytes", 1))
+        parsed.problems.append(Problem((), "is larger than 1 MB", f"a {of} file of at most 1,000,000 bytes", 1))
         return parsed
     try:
         text = content.decode("utf-8-sig")
@@ -81,14 +81,12 @@ def parse(content: bytes) -> Parsed:
     if problem is not None:
         parsed.problems.append(problem)
     elif root is None:
-        parsed.problems.append(Problem((), "is empty", "a mapping with the keys of a scenario", 1))
+        parsed.problems.append(Problem((), "is empty", f"a mapping with the keys of a {of}", 1))
     else:
         parsed.lines[()] = root.start_mark.line + 1
         parsed.data = _Builder(parsed).build(root, ())
         if not parsed.usable and not parsed.problems:
-            parsed.problems.append(
-                Problem((), f"holds {kind_of(parsed.data)}", "a mapping with the keys of a scenario")
-            )
+            parsed.problems.append(Problem((), f"holds {kind_of(parsed.data)}", f"a mapping with the keys of a {of}"))
     return parsed
 
 

@@ -1,4 +1,4 @@
-"""What is wrong in a scenario file, in sentences: one `Problem` for each thing to mend, with its place."""
+"""What is wrong in a YAML file, in sentences: one `Problem` for each thing to mend, with its place."""
 
 from __future__ import annotations
 
