@@ -6,12 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_specbench import __version__
-from pytest_specbench.core.errors import ScenarioError, SpecbenchError
-from pytest_specbench.core.status import EXIT_BLOCKED
+from pytest_specbench.commands import baseline, history, report, validate
+from pytest_specbench.core.errors import RunNotFoundError, SpecbenchError
+from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_NOT_FOUND
 
-EXIT_INVALID = 1
+if TYPE_CHECKING:
+    from pytest_specbench.options import Option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,30 +22,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     # What follows a bare `--` is pytest's, whatever it looks like: argparse would take `2` of `-n 2` for a path.
     end = given.index("--") if "--" in given else len(given)
-    arguments = _parser().parse_args(given[:end])
+    arguments = _parser(given).parse_args(given[:end])
     arguments.rest = given[end + 1 :]
     try:
         code: int = arguments.command(arguments)
     except SpecbenchError as error:
         print(f"specbench: {error}", file=sys.stderr)
-        return EXIT_BLOCKED
+        return EXIT_NOT_FOUND if isinstance(error, RunNotFoundError) else EXIT_BLOCKED
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="specbench", description="Scenarios for terminal agents, judged by baselines."
     )
     parser.add_argument("--version", action="version", version=f"pytest-specbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands)
-    validate = commands.add_parser("validate", help="check scenario files without running them")
-    validate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scenario file, or folder to search")
-    validate.set_defaults(command=_validate)
+    _add_run(commands, with_options="run" in given)
+    validate.add(commands)
+    baseline.add(commands)
+    report.add(commands)
+    history.add(commands)
     init = commands.add_parser("init", help="write a first scenario, its registry and a CI stage")
     init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
     init.set_defaults(command=_init)
-    gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine")
+    gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine, or old runs")
+    history.add_gc(gc)
     gc.set_defaults(command=_gc)
     lock = commands.add_parser("lock", help="write specbench.lock beside the scenarios, or check it")
     lock.add_argument(
@@ -61,9 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """`run` takes every option of the plugin under its short name, and hands the rest to pytest."""
-    from pytest_specbench.options import OPTIONS
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, with_options: bool) -> None:
+    """`run` takes every option of the plugin under its short name, and hands the rest to pytest. They come with pytest,
+    which no other command should wait for.
+    """
 
     run = commands.add_parser(
         "run",
@@ -73,9 +79,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     run.add_argument(
         "paths", nargs="*", default=[], metavar="PATH", help="scenario files or folders (default: benchmarks)"
     )
-    for option in OPTIONS:
-        if option.field in ("lock", "lock_check"):
-            continue  # they run nothing: a command of their own
+    for option in _run_options() if with_options else ():
         if option.flag:
             run.add_argument(f"--{option.name}", action="store_true", help=option.help)
         else:
@@ -83,6 +87,13 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
                 f"--{option.name}", choices=option.choices or None, metavar=option.metavar, help=option.help
             )
     run.set_defaults(command=_run)
+
+
+def _run_options() -> list[Option]:
+    """What `run` has: what runs nothing has commands of its own."""
+    from pytest_specbench.options import OPTIONS
+
+    return [option for option in OPTIONS if option.purpose == "run"]
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -115,31 +126,6 @@ def _pytest(arguments: list[str]) -> int:
     return int(pytest.main([*arguments, "-W", quiet]))
 
 
-def _validate(arguments: argparse.Namespace) -> int:
-    """Check every scenario file and print every problem; exit 1 when there is one."""
-    from pytest_specbench.scenarios.loader import LoadedScenario, check_unique, find_scenarios, load_scenario
-    from pytest_specbench.verifiers import CHECKS
-
-    loaded: list[LoadedScenario] = []
-    problems: list[str] = []
-    files = find_scenarios(arguments.paths)
-    if not files:
-        problems.append(f"no scenario file below {', '.join(map(str, arguments.paths))}; expected *.scenario.yaml")
-    for path in files:
-        try:
-            loaded.append(load_scenario(path, known_checks=CHECKS.names()))
-        except ScenarioError as error:
-            problems.append(str(error))
-    try:
-        check_unique(loaded)
-    except ScenarioError as error:
-        problems.append(str(error))
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    print(f"{len(loaded)} of {len(files)} scenario files are valid")
-    return EXIT_INVALID if problems else 0
-
-
 def _init(arguments: argparse.Namespace) -> int:
     """Write the scaffold, say what was written and what to run next."""
     from pytest_specbench.scenarios.scaffold import write_scaffold
@@ -150,8 +136,11 @@ def _init(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _gc(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - the form of a command
+def _gc(arguments: argparse.Namespace) -> int:
     """Remove what dead runs left, and say what it was."""
+    runs_removed = history.remove_runs(arguments)
+    if runs_removed is not None:
+        return runs_removed
     from pytest_specbench.sandboxes import SANDBOXES
     from pytest_specbench.sandboxes.reaping import reap
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.records import BenchmarkRun, CheckResult, Scalar, TrialRecord
 from pytest_specbench.core.status import EXIT_BLOCKED, Outcome
-from pytest_specbench.reporting.text import cell_width, pad, printable, printable_lines
+from pytest_specbench.reporting.text import aligned, printable, printable_lines
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
 
 TAIL_LINES = 20
@@ -101,12 +101,7 @@ def _metrics(run: BenchmarkRun) -> list[str]:
             )
         )
         notes += [printable(f"{item.name}: {item.reason}")] if item.reason else []
-    return [*_aligned(rows), *notes]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip(" ") for row in rows]
+    return [*aligned(rows), *notes]
 
 
 def _trial_title(trial: TrialRecord, notes: str) -> str:
@@ -152,16 +147,20 @@ def _scalar(value: Scalar) -> str:
 
 def _artifacts(run: BenchmarkRun, folder: Path | str) -> list[str]:
     paths = {"folder": run.artifacts_path, **run.artifacts.model_dump(exclude_none=True)}
-    return _aligned([(name.replace("_", " "), printable(str(Path(folder, path)))) for name, path in paths.items()])
+    return aligned([(name.replace("_", " "), printable(str(Path(folder, path)))) for name, path in paths.items()])
 
 
 def _next(run: BenchmarkRun) -> list[str]:
     """The command to run next; after the one that the notes name, where they name one."""
+    named = any(line.lstrip(" ").startswith("next:") for line in run.notes.split("\n"))
+    return ["", f"{'then' if named else 'next'}: {rerun_command(run)}"]
+
+
+def rerun_command(run: BenchmarkRun) -> str:
+    """The command that runs the scenario again as it ran."""
     words = ["run", "--scenarios", run.scenario_id, "--dataset", run.dataset_version]
     if run.fingerprint is not None:
         asked = {"--sandbox": "sandbox", "--agent": "agent", "--approval-mode": "approval_mode"}
         found = {option: run.fingerprint.instrument.get(name) for option, name in asked.items()}
         words += [word for option, value in found.items() if value is not None for word in (option, str(value))]
-    named = any(line.lstrip(" ").startswith("next:") for line in run.notes.split("\n"))
-    title = "then" if named else "next"
-    return ["", f"{title}: {printable(shlex.join(['specbench', *words]))}"]
+    return printable(shlex.join(["specbench", *words]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.reporting.incident import IncidentReport
 from pytest_specbench.reporting.report import Report, ScenarioReport
 from pytest_specbench.reporting.table import MARKS
 from pytest_specbench.reporting.text import printable, printable_lines
@@ -26,6 +27,8 @@ def render_markdown(report: Report) -> str:
     parts += [_notes(scenario) for scenario in report.scenarios if not _is_plain(scenario)]
     parts += [f"**{code(name)} started and gave no verdict.**" for name in report.missing_verdicts]
     parts += [f"Not collected:\n\n{fence(problem)}" for problem in report.collection_problems]
+    if report.incidents:
+        parts.append("\n".join(["Incidents:", "", *map(_incident, report.incidents)]))
     parts.append(f"Run {code(str(report.run_id))}, artifacts in {code(report.run_folder)}.")
     return "\n\n".join(parts) + "\n"
 
@@ -70,6 +73,13 @@ def _scenario(scenario: ScenarioReport) -> str:
 
 def _is_plain(scenario: ScenarioReport) -> bool:
     return scenario.status is Status.PASS and scenario.cause is Cause.VERIFIED and not scenario.notes
+
+
+def _incident(incident: IncidentReport) -> str:
+    shown = f"- {code(incident.scenario_id)}: {incident.action}"
+    for text in filter(None, (incident.channel, incident.url, incident.reason)):
+        shown += f", {code(text)}"
+    return shown
 
 
 def _notes(scenario: ScenarioReport) -> str:

@@ -15,6 +15,7 @@ from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.reporting.incident import IncidentReport
 from pytest_specbench.reporting.verdict import code_of, exit_of, session_exit
 
 
@@ -151,6 +152,8 @@ class Report(Record):
     """Scenarios that started and gave no verdict."""
     collection_problems: tuple[str, ...] = ()
     """What could not be collected, and why."""
+    incidents: tuple[IncidentReport, ...] = ()
+    """Who was told of regressions and recoveries, and who was not."""
     summary: Summary
     """The scenarios above, counted by status."""
 
@@ -218,10 +221,10 @@ def make_report(runs: Sequence[BenchmarkRun], *, info: RunInfo) -> Report:
         exit_reason=reason,
         interrupted=info.interrupted,
         settings=info.settings,
-        scenarios=tuple(_scenario(run) for run in runs),
+        scenarios=tuple(scenario_report(run) for run in runs),
         missing_verdicts=info.missing,
         collection_problems=info.collection_problems,
-        summary=_summary(runs),
+        summary=summary_of([run.status for run in runs]),
     )
 
 
@@ -230,7 +233,8 @@ def report_json(report: Report) -> dict[str, Any]:
     return report.model_dump(mode="json")
 
 
-def _scenario(run: BenchmarkRun) -> ScenarioReport:
+def scenario_report(run: BenchmarkRun) -> ScenarioReport:
+    """The entry of a benchmark run."""
     repeated = sum(trial.repeated for trial in run.trials)
     return ScenarioReport(
         scenario_id=run.scenario_id,
@@ -260,8 +264,8 @@ def _value(run: BenchmarkRun, name: str) -> float | int | None:
     return run.metrics[name].value if name in run.metrics else None
 
 
-def _summary(runs: Sequence[BenchmarkRun]) -> Summary:
-    statuses = [run.status for run in runs]
+def summary_of(statuses: Sequence[Status]) -> Summary:
+    """How many ended how."""
     return Summary(
         regressions=statuses.count(Status.REGRESSION),
         blocked=statuses.count(Status.BLOCKED),

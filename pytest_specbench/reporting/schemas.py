@@ -11,10 +11,12 @@ from typing import Any
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.reporting.report import Report
+from pytest_specbench.reporting.summary import SummaryReport
 
 SCHEMAS: Mapping[str, type[Record]] = {
     "report.schema.json": Report,
     "benchmark_run.schema.json": BenchmarkRun,
+    "summary_report.schema.json": SummaryReport,
 }
 """File name -> the record that the schema describes."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.reporting.incident import incident_line
 from pytest_specbench.reporting.report import Report, ScenarioReport
 from pytest_specbench.reporting.text import cell_width, encodes, pad, printable, wrap
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
@@ -98,6 +99,7 @@ class _Table:
             lines.append(f"{self._mark(Status.BLOCKED)} {self.text(name)}: started and gave no verdict")
         for problem in report.collection_problems:
             lines += [*self.wrap("not collected:"), *self.wrap(problem, _INDENT)]
+        lines += chain.from_iterable(self.wrap(printable(incident_line(each))) for each in report.incidents)
         self._track_the_rest()
         lines += chain.from_iterable(self.wrap(note) for note in self.footnotes.notes())
         lines.append("")

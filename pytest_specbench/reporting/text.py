@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -52,6 +52,14 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     """The text with spaces up to `width` cells, after it or, with `right`, before it; never cut."""
     spaces = " " * (width - cell_width(text))
     return spaces + text if right else text + spaces
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines whose columns stand below each other; no rows give no lines."""
+    if not rows:
+        return []
+    widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip(" ") for row in rows]
 
 
 def cut(text: str, width: int) -> str:

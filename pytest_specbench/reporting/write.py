@@ -28,10 +28,15 @@ def write_report(report: Report, settings: Settings, *, started_at: datetime, re
     write_json(folder / "report.json", redactor.json(report_json(report)))
     write_json(folder / "summary.json", redactor.json(_summary(report)))
     write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
-    ignore = settings.output / ".gitignore"
+    ignore_artifacts(settings.output)
+    update_latest(settings.output, folder)
+
+
+def ignore_artifacts(output: Path) -> None:
+    """Keep git off the artifact root."""
+    ignore = output / ".gitignore"
     if not ignore.exists():
         write_bytes(ignore, b"# Artifacts of pytest-specbench; what is to last goes into the baselines.\n*\n")
-    update_latest(settings.output, folder)
 
 
 def _summary(report: Report) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The commands of `specbench` that do not run pytest: one file a subject."""

@@ -1,0 +1,139 @@
+"""Where the artifacts and the baselines of the working directory are, found without a pytest session.
+
+`settings_here` makes a whole configuration, with every plugin and conftest: half a second and other people's code. A
+command that only reads needs a few values, by the usual order: command line, environment, ini file, default. pytest
+itself is not even imported; the tests hold this reading of its files against pytest's own.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iniconfig import IniConfig, ParseError
+
+from pytest_specbench.core.errors import SpecbenchError, UsageError
+from pytest_specbench.core.settings import Settings
+
+FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+"""pytest's configuration files, first to last."""
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _amount(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a positive amount")
+    return number
+
+
+SETTINGS: Mapping[str, tuple[str | None, Callable[[str], Any]]] = {
+    "output": ("SPEC_BENCH_ARTIFACTS", Path),
+    "baselines": ("SPEC_BENCH_BASELINES", Path),
+    "keep-runs": (None, _count),
+    "keep-days": (None, _amount),
+}
+"""Option name -> environment variable and form, as in `options.OPTIONS`, which would bring pytest with it."""
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the system refuses is told as an error of ours, not shown as a traceback."""
+    try:
+        yield
+    except OSError as error:
+        raise SpecbenchError(f"{error.strerror or error}", where=str(error.filename or "") or None) from None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things are, and how long runs are kept."""
+
+    root: Path
+    """pytest's rootdir, which paths are relative to."""
+    output: Path
+    """Root of the artifacts."""
+    baselines: Path
+    """Root of the baseline records."""
+    keep_runs: int | None
+    """How many runs are kept; None: not said."""
+    keep_days: float | None
+    """For how many days runs are kept; None: not said."""
+
+
+def place_here(given: Mapping[str, str | None] | None = None) -> Place:
+    """The place that the working directory's configuration names; `given` holds what the command line said, by option
+    name. Raises UsageError for a wrong value, naming where it came from.
+    """
+    with told():
+        root, ini = configuration(Path.cwd())
+
+    def value(name: str) -> Any:
+        environment, parse = SETTINGS[name]
+        found: Any = (given or {}).get(name)
+        source = f"--{name}"
+        if found is None and environment:
+            found, source = os.environ.get(environment) or None, f"environment {environment}"
+        if found is None:
+            key = f"specbench_{name.replace('-', '_')}"
+            found, source = ini.get(key) or None, f"ini {key}"
+        try:
+            return None if found is None else parse(str(found))
+        except ValueError as error:
+            raise UsageError(f"{name} from {source}: got {found!r}: {error}") from None
+
+    return Place(
+        root=root,
+        output=root / (value("output") or Settings.output),
+        baselines=root / (value("baselines") or Settings.baselines),
+        keep_runs=value("keep-runs"),
+        keep_days=value("keep-days"),
+    )
+
+
+def configuration(here: Path) -> tuple[Path, Mapping[str, Any]]:
+    """pytest's rootdir and the values of its configuration file, as `specbench run` in that folder would find them.
+
+    Raises UsageError for a file that cannot be parsed.
+    """
+    begin = here / "benchmarks" if (here / "benchmarks").is_dir() else here
+    folders = (begin, *begin.parents)
+    for folder in folders:
+        for name in FILES:
+            values = _values(folder / name) if (folder / name).is_file() else None
+            if values is not None:
+                return folder, values
+    for name in ("pyproject.toml", "setup.py"):
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder, {}
+    return here, {}
+
+
+def _values(path: Path) -> Mapping[str, Any] | None:
+    """What a file says to pytest; None when it says nothing."""
+    try:
+        if path.suffix == ".toml":
+            content = tomllib.loads(path.read_text("utf-8"))
+            if path.name != "pyproject.toml":
+                return dict(content.get("pytest", {}))
+            table = content.get("tool", {}).get("pytest")
+            return dict(table.get("ini_options", table)) if table else None
+        sections = IniConfig(str(path))
+    except (ParseError, ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path}: {error}", expected="a configuration file that pytest can read") from None
+    section = "tool:pytest" if path.suffix == ".cfg" else "pytest"
+    if section in sections:
+        return dict(sections[section].items())
+    return {} if path.name in ("pytest.ini", ".pytest.ini") else None
