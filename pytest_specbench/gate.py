@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import cast
 from uuid import UUID
 
+from pytest_specbench.core.acknowledgement import is_more_than
+from pytest_specbench.core.audit import Trail, comparison_key
 from pytest_specbench.core.comparison import ComparisonRules, compare, comparison_with
 from pytest_specbench.core.errors import BlockedError, DatasetError, SpecbenchError
 from pytest_specbench.core.fingerprint import diff_lines, locked_part
@@ -29,13 +32,14 @@ from pytest_specbench.core.records import (
 )
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
-from pytest_specbench.core.status import REPEATABLE, Cause, Outcome
-from pytest_specbench.core.verdict import Criterion, Verdict, blocked, judge
+from pytest_specbench.core.status import REPEATABLE, Cause, Outcome, Status
+from pytest_specbench.core.verdict import Criterion, Verdict, acknowledged, blocked, judge
 from pytest_specbench.preparation import Observed, Prepared, model_for, observe, prepare
 from pytest_specbench.recording.files import hash_tree, write_bytes, write_json
 from pytest_specbench.recording.folder import TrialFolder
 from pytest_specbench.sandboxes.base import Sandbox
 from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.store.authority import Authority, authority
 from pytest_specbench.store.baselines import read_baselines
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
 from pytest_specbench.trial import Progress, run_trial, set_up
@@ -47,22 +51,26 @@ type Watch = Callable[[str, int, int, int | None], None]
 """Progress: phase, number of the trial, number of trials, steps so far (None where no agent acts)."""
 
 
-def run_benchmark(loaded: LoadedScenario, settings: Settings, watch: Watch) -> BenchmarkRun:
-    """Run one scenario and judge it. Never raises for anything that has a status: it returns a blocked run instead.
+def run_benchmark(
+    loaded: LoadedScenario, settings: Settings, watch: Watch, whose: Callable[[], Authority] | None = None
+) -> BenchmarkRun:
+    """Run one scenario and judge it by what `whose` says to count, which is read from the settings unless it is given.
+     Never raises for anything that has a status: it returns a blocked run instead.
 
     An interruption (KeyboardInterrupt) goes on after the record is written, which says so.
     """
     begun = Begun(datetime.now(UTC), claim_attempt(settings.run_folder, loaded.scenario.scenario_id))
+    whose = whose or partial(authority, settings)
     try:
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
         begun.observed, begun.wanted = prepared.observed, prepared.trials
         begun.clean, begun.commit_sha = prepared.clean, prepared.plan.invocation.commit_sha
-        match = find_baseline(loaded, settings, begun)
+        match = find_baseline(loaded, settings, begun, whose())
         if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
             verdict = blocked(match.cause, match.notes)
         else:
             run_trials(prepared, settings.run_folder / begun.name, watch, begun.trials)
-            verdict = judge_against(match, loaded, begun)
+            verdict = with_acknowledgement(judge_against(match, loaded, begun), loaded, begun)
     except BlockedError as error:
         verdict = blocked(error.cause, str(error))
     except DatasetError as error:
@@ -100,6 +108,9 @@ class Begun:
     commit_sha: str | None = None
     trials: list[TrialRecord] = field(default_factory=list)
     comparison: Comparison = field(default_factory=Comparison)
+    trail: Trail = field(default_factory=Trail)
+    acknowledgement: str | None = None
+    """The audit entry by which a regression is green."""
 
 
 def claim_attempt(run_folder: Path, scenario_id: str) -> str:
@@ -122,7 +133,7 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", text)
 
 
-def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> Match:
+def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun, whose: Authority) -> Match:
     """Hold what was observed against the lock, then find the baseline it may be compared with. Runs nothing.
 
     Raises BlockedError when the lock and what is observed differ, or a lock or baseline cannot be trusted.
@@ -131,7 +142,9 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun) -> M
     found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
     begun.comparison = check_lock(loaded, settings, found)
     _refuse_drift(begun.comparison, loaded)
-    baselines = read_baselines(settings.baselines, scenario_id, required=settings.sources["baselines"] != "default")
+    whose.refuse_escapes(scenario_id)
+    baselines = read_baselines(whose.tree, scenario_id, whose.trust)
+    begun.trail = baselines.trail
     policy = Policy(
         require_baseline=cast("RequireBaseline", settings.require_baseline),
         host_parity=cast("HostParity", settings.host_parity),
@@ -197,6 +210,25 @@ def judge_against(match: Match, loaded: LoadedScenario, begun: Begun) -> Verdict
         begun.comparison = against.model_copy(update={"lock": begun.comparison.lock})
     criterion = None if scenario.success is None else Criterion(scenario.success.min_rate, begun.wanted)
     return judge(counted(begun.trials), measured, scenario.metrics_tracked, match, compared, criterion)
+
+
+def with_acknowledgement(verdict: Verdict, loaded: LoadedScenario, begun: Begun) -> Verdict:
+    """The verdict, green where it is a regression that a maintainer acknowledged and that is no worse than that."""
+    if verdict.status is not Status.REGRESSION or begun.observed is None:
+        return verdict
+    found = begun.observed.fingerprint
+    key = comparison_key(found, str(found.host.get("class")))
+    not_covered: list[str] = []
+    for filed in begun.trail.acknowledgements(loaded.scenario.scenario_id, key, begun.started.date()):
+        entry, known = filed.entry, filed.entry.acknowledged
+        if known is None:
+            continue
+        more = is_more_than(known, verdict.cause, counted(begun.trials), begun.comparison)
+        if more is None:
+            begun.acknowledgement = filed.name
+            return acknowledged(verdict, f"acknowledged until {known.until} by {entry.by}: {entry.reason}")
+        not_covered.append(f"the acknowledgement of {entry.at:%Y-%m-%d} does not cover it: {more}")
+    return replace(verdict, notes="; ".join([verdict.notes, *not_covered]))
 
 
 def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
@@ -283,8 +315,10 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
         metrics=summaries(trials, by_rate=scenario.success is not None) if trials else {},
         metrics_tracked=scenario.metrics_tracked,
         trials=tuple(trials),
+        min_rate=None if scenario.success is None else scenario.success.min_rate,
         fingerprint=None if observed is None else observed.fingerprint,
         comparison=begun.comparison,
+        acknowledgement=begun.acknowledgement,
         artifacts_path=begun.name,
         artifacts=decisive_artifacts(trials, settings.run_folder),
         artifact_hashes=hash_tree(folder, without=ATTEMPTS) if folder.is_dir() else {},

@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,8 @@ class Option:
     choices: tuple[str, ...] = ()
     environment: str | None = None
     parse: Callable[[str], Any] = str
+    purpose: Literal["run", "lock", "approve", "keep"] = "run"
+    """What kind of session it belongs to; `specbench run` has those of its own kind."""
 
     @property
     def option(self) -> str:
@@ -66,6 +68,16 @@ def _amount(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError("must be a positive amount")
     return number
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _channels(text: str) -> str:
+    from pytest_specbench.incidents.specs import parse_channels
+
+    return text if parse_channels(text) else "none"
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -140,8 +152,80 @@ OPTIONS: tuple[Option, ...] = (
         "which scenarios are not green without a baseline: never, known (those that ever had one), always",
         choices=("never", "known", "always"),
     ),
-    Option("lock", "lock", "write specbench.lock for the selected scenarios, and run nothing", flag=True),
-    Option("lock-check", "lock_check", "compare specbench.lock with what is observed, and run nothing", flag=True),
+    Option(
+        "lock", "lock", "write specbench.lock for the selected scenarios, and run nothing", flag=True, purpose="lock"
+    ),
+    Option(
+        "lock-check",
+        "lock_check",
+        "compare specbench.lock with what is observed, and run nothing",
+        flag=True,
+        purpose="lock",
+    ),
+    Option(
+        "signing",
+        "signing",
+        "whether approvals are signed: off, optional, or required, where only what a maintainer signed counts",
+        choices=("off", "optional", "required"),
+    ),
+    Option(
+        "trusted-ref",
+        "trusted_ref",
+        "git ref from which policy, maintainers, signers, approval mode and baselines are read, for example the target "
+        "branch of a pull request",
+        "REF",
+        environment="SPEC_BENCH_TRUSTED_REF",
+    ),
+    Option("four-eyes", "four_eyes", "who approves a run is not the author of its commit", flag=True),
+    Option(
+        "signing-key",
+        "signing_key",
+        "SSH key to sign approvals with (default: git's user.signingkey, where gpg.format is ssh)",
+        "PATH",
+        environment="SPEC_BENCH_SIGNING_KEY",
+        purpose="approve",
+    ),
+    Option(
+        "approve",
+        "approve",
+        "make a recorded run the baseline of the selected scenarios, and run nothing",
+        flag=True,
+        purpose="approve",
+    ),
+    Option(
+        "run",
+        "run",
+        "run to approve: its id, its folder or an archive of it, or latest (default)",
+        "RUN",
+        purpose="approve",
+    ),
+    Option(
+        "notes", "notes", "why it is approved; kept in the record and in the audit trail", "TEXT", purpose="approve"
+    ),
+    Option("rotation", "rotation", "rotation that the maintainer acts for, of several", "NAME", purpose="approve"),
+    Option(
+        "accept-regression",
+        "accept_regression",
+        "let an acknowledged regression become the baseline, for this reason",
+        "REASON",
+        purpose="approve",
+    ),
+    Option(
+        "portable",
+        "portable",
+        "approve what does not depend on the host, for every host class",
+        flag=True,
+        purpose="approve",
+    ),
+    Option(
+        "expires",
+        "expires_on",
+        "first day on which the baseline does not count any more",
+        "YYYY-MM-DD",
+        parse=_day,
+        purpose="approve",
+    ),
+    Option("dry-run", "dry_run", "show what an approval would do, and write nothing", flag=True, purpose="approve"),
     Option(
         "host-class",
         "host_class",
@@ -156,7 +240,31 @@ OPTIONS: tuple[Option, ...] = (
         flag=True,
     ),
     Option("allow-dirty", "allow_dirty", "acknowledge an unclean repository", flag=True),
-    Option("no-incident", "no_incident", "open no incident", flag=True),
+    Option("keep-runs", "keep_runs", "how many runs `specbench gc --runs` keeps", "N", parse=_count, purpose="keep"),
+    Option(
+        "keep-days",
+        "keep_days",
+        "for how many days `specbench gc --runs` keeps runs",
+        "DAYS",
+        parse=_amount,
+        purpose="keep",
+    ),
+    Option("no-incident", "no_incident", "open no incident; for maintainers", flag=True),
+    Option(
+        "incidents",
+        "incidents",
+        "who is told of regressions: folder[:PATH], github[:OWNER/REPO], gitlab[:PROJECT], webhook[:URL], or none "
+        "(default: folder)",
+        "A,B",
+        parse=_channels,
+    ),
+    Option(
+        "incident-branches",
+        "incident_branches",
+        "branches from which incidents are opened, by names or globs (default: the default branch)",
+        "A,B",
+        parse=_names,
+    ),
 )
 """Every option of the plugin; the documentation's table is checked against this one."""
 
@@ -182,14 +290,13 @@ def any_given(config: pytest.Config) -> bool:
 
 def read_settings(config: pytest.Config) -> Settings:
     """Settings of this invocation. Raises pytest.UsageError that names the place of a wrong value."""
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for option in OPTIONS:
-        found = _value(option, config)
-        if found is None:
-            sources[option.field] = "default"
-        else:
-            values[option.field], sources[option.field] = found
+    found = {option.field: _value(option, config, _Configured(config)) for option in OPTIONS}
+    ref = found["trusted_ref"]
+    if ref is not None:
+        at_ref = _ConfiguredAt(config, ref[0])
+        found = {option.field: _value(option, config, at_ref) for option in OPTIONS} | {"trusted_ref": ref}
+    sources = {field: "default" if one is None else one[1] for field, one in found.items()}
+    values = {field: one[0] for field, one in found.items() if one is not None}
     run_id, folder_name = run_identity(config)
     root = config.rootpath
     settings = Settings(root=root, run_id=run_id, argv=tuple(sys.argv), sources=sources, **values)
@@ -203,6 +310,20 @@ def read_settings(config: pytest.Config) -> Settings:
     )
 
 
+def check_permissions(config: pytest.Config, settings: Settings) -> None:
+    """Raise pytest.UsageError when this user may not ask for these settings. A worker's controller has done so."""
+    none = settings.incidents == "none" and settings.sources["incidents"].startswith("command line")
+    if hasattr(config, "workerinput") or not (settings.no_incident or none):
+        return
+    from pytest_specbench.core.errors import UsageError
+    from pytest_specbench.incidents.permission import check_permission
+
+    try:
+        check_permission(settings)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 def _check_output(output: Path, source: str) -> None:
     """Artifacts can be written there: whatever exists of the path is folders."""
     try:
@@ -214,19 +335,71 @@ def _check_output(output: Path, source: str) -> None:
         raise pytest.UsageError(f"--specbench-output from {source}: {there} is no folder that can be written to")
 
 
-def _value(option: Option, config: pytest.Config) -> tuple[Any, str] | None:
+class _Configured:
+    """What pytest's configuration file says."""
+
+    where = ""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def value(self, option: Option) -> Any:
+        """The value of an option as pytest reads it; None where there is none."""
+        try:
+            return self._config.getini(option.ini)
+        except (ValueError, pytest.UsageError) as error:
+            raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
+
+
+class _ConfiguredAt:
+    """What pytest's configuration file says at a git ref, which the work tree's cannot change."""
+
+    def __init__(self, config: pytest.Config, ref: str) -> None:
+        from pytest_specbench.core.errors import SpecbenchError
+        from pytest_specbench.store.trusted import trusted_ref
+
+        named = config.inipath if config.getoption("inifilename", None) else None
+        try:
+            self._values = trusted_ref(config.rootpath, ref).ini(config.rootpath, file=named).values
+        except SpecbenchError as error:
+            raise pytest.UsageError(f"--specbench-trusted-ref: {error}") from None
+        self.where = f" at {ref}"
+
+    def value(self, option: Option) -> Any:
+        """The value of an option; None where there is none."""
+        given = self._values.get(option.ini)
+        if not option.flag or given is None or isinstance(given, bool):
+            return given
+        known = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
+        if str(given).lower() not in known:
+            raise pytest.UsageError(
+                f"{option.option} from ini {option.ini}{self.where}: got {given!r}; expected true or false"
+            )
+        return known[str(given).lower()]
+
+
+def _value(option: Option, config: pytest.Config, configured: _Configured | _ConfiguredAt) -> tuple[Any, str] | None:
     given = config.getoption(option.option)
     if given is not None:
         return _parsed(option, given, "command line"), "command line"
     if option.environment and os.environ.get(option.environment):
         source = f"environment {option.environment}"
         return _parsed(option, os.environ[option.environment], source), source
-    try:
-        ini: Any = config.getini(option.ini)
-    except (ValueError, pytest.UsageError) as error:
-        raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
+    ini = configured.value(option)
     if ini is not None and ini != "":
-        source = f"ini {option.ini}"
+        source = f"ini {option.ini}{configured.where}"
+        overrides = config.getoption("override_ini") or ()
+        if not configured.where and any(str(each).startswith(f"{option.ini}=") for each in overrides):
+            source = f"command line, -o {option.ini}"
         return _parsed(option, ini, source), source
     return None
 

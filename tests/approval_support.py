@@ -1,0 +1,50 @@
+"""Projects whose runs are approved: real git repositories with maintainers, and the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from parity_support import commit, git
+from scenario_files import Project, Ran
+
+MARA, BEN = "mara@example.org", "ben@example.org"
+ROTATION = "workflow-maintainers"
+
+
+def maintained(project: Project, *people: str, user: str = MARA) -> Project:
+    """Make the project a clean repository whose user is `user`, with these maintainers (by default that user)."""
+    listed = "".join(f"  - {{principal: {name}, rotations: [{ROTATION}]}}\n" for name in people or (user,))
+    project.file("baselines/maintainers.yaml", f"maintainers:\n{listed}")
+    commit(project)
+    git(project.path, "config", "user.email", user)
+    git(project.path, "config", "user.name", user.partition("@")[0].title())
+    return project
+
+
+def passes(project: Project, times: int, *arguments: str) -> Ran:
+    """Run the scenarios so many times; each passes."""
+    for _ in range(times):
+        ran = project.run(*arguments)
+        assert ran.code == 0, ran.out
+    return ran
+
+
+def approved(project: Project, *arguments: str, scenario: str = "demo", run: str = "latest") -> Ran:
+    """Approve on the command line, and see that it is done."""
+    ran = project.specbench("baseline", "approve", "--scenario", scenario, "--run", run, *arguments)
+    assert ran.code == 0, ran.err
+    return ran
+
+
+def entries(project: Project) -> list[dict[str, Any]]:
+    """The audit entries, by the names of their files."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(project.path.glob("baselines/audit/*.json"))]
+
+
+def record(project: Project, scenario: str = "demo") -> dict[str, Any]:
+    """The newest record of a scenario."""
+    paths = sorted(Path(project.path, "baselines", scenario).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    content: dict[str, Any] = json.loads(paths[-1].read_text("utf-8"))
+    return content

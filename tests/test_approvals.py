@@ -1,0 +1,337 @@
+"""From recorded runs to an active baseline: what it takes, every reason why not, and what the gate makes of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from approval_support import BEN, MARA, approved, entries, maintained, passes, record
+from parity_support import commit, git
+from scenario_files import Project, command
+
+
+@pytest.fixture
+def kept(project: Project) -> Project:
+    """A maintained project with one scenario, in which nothing ran yet."""
+    project.scenario()
+    return maintained(project)
+
+
+def refused(project: Project, *arguments: str, scenario: str = "demo", run: str = "latest") -> str:
+    """Try to approve, see that nothing was written, and return what was said."""
+    before = sorted(path for path in project.path.glob("baselines/**/*"))
+    ran = project.specbench("baseline", "approve", "--scenario", scenario, "--run", run, *arguments)
+    assert ran.code == 4, ran.out + ran.err
+    assert sorted(path for path in project.path.glob("baselines/**/*")) == before
+    assert "Traceback" not in ran.err
+    return ran.err
+
+
+class TestApproving:
+    def test_three_passing_runs_make_a_baseline_that_the_next_run_is_compared_with(self, kept: Project) -> None:
+        passes(kept, 3)
+
+        told = approved(kept, "--notes", "first one").out
+
+        assert record(kept)["baseline_id"] in told
+        commit(kept)
+        after = kept.run()
+        assert after.judged() == ("pass", "verified")
+        assert after.scenario()["baseline_id"] == record(kept)["baseline_id"]
+
+    def test_the_record_pools_all_runs_and_says_what_it_rests_on(self, kept: Project) -> None:
+        last = passes(kept, 3)
+        approved(kept, "--notes", "first one")
+
+        made = record(kept)
+        assert len(made["run_ids"]) == 3
+        assert made["run_ids"][-1] == last.report["run_id"]
+        assert made["metrics"]["success"]["values"] == [True, True, True]
+        assert (made["approved_by"], made["rotation"]) == (MARA, "workflow-maintainers")
+        assert made["notes"] == "first one"
+        assert made["commit_sha"] == git(kept.path, "rev-parse", "HEAD").strip()
+        folder = kept.path / "baselines" / made["artifact_snapshot"]
+        assert sorted(path.name for path in folder.iterdir()) == sorted(
+            name for name, file in made["bundle"].items() if file["uri"] is None
+        )
+        assert json.loads((folder / "summary.json").read_text())["scenario_id"] == "demo"
+
+    def test_the_audit_entry_names_who_when_why_and_the_record(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept, "--notes", "first one")
+
+        (entry,) = entries(kept)
+        assert (entry["action"], entry["by"], entry["verified"], entry["reason"]) == (
+            "approve",
+            MARA,
+            False,
+            "first one",
+        )
+        assert entry["baseline_id"] == record(kept)["baseline_id"]
+        assert entry["parents"] == []
+
+    def test_a_newer_one_retires_the_older_and_names_it_as_its_parent(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+        first = record(kept)
+        commit(kept)
+        passes(kept, 1)
+        approved(kept)
+
+        second = record(kept)
+        assert second["supersedes_baseline_id"] == first["baseline_id"]
+        assert len(entries(kept)[1]["parents"]) == 1
+        listed = kept.specbench("baseline", "list", "--format", "json")
+        assert {row["baseline_id"]: row["status"] for row in json.loads(listed.out)["baselines"]} == {
+            first["baseline_id"]: "retired",
+            second["baseline_id"]: "active",
+        }
+
+    def test_a_dry_run_shows_old_and_new_side_by_side_and_writes_nothing(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+        first = record(kept)["baseline_id"]
+        commit(kept)
+        passes(kept, 1)
+
+        shown = approved(kept, "--dry-run").out
+
+        assert first in shown
+        assert "consecutive passing runs: 3" in shown
+        assert len(entries(kept)) == 1
+
+    def test_a_portable_one_holds_no_hosts_metric(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept, "--portable")
+
+        assert "runtime_ms" not in record(kept)["metrics"]
+        assert record(kept)["fingerprint"]["host"] == {"class": "portable"}
+
+    def test_a_run_that_was_made_elsewhere_is_approved_in_one_command(self, kept: Project) -> None:
+        passes(kept, 3)
+        elsewhere = kept.path.parent / "artifact"
+        shutil.move(kept.path / ".terminalbench", elsewhere)
+
+        ran = kept.specbench("baseline", "approve", "--scenario", "demo", "--run", str(elsewhere))
+
+        assert ran.code == 0, ran.err
+        assert len(record(kept)["run_ids"]) == 3
+
+    @pytest.mark.parametrize("expires", ["2020-01-01", "tomorrow"])
+    def test_an_expiry_must_be_a_day_to_come(self, kept: Project, expires: str) -> None:
+        passes(kept, 3)
+        ran = kept.specbench("baseline", "approve", "--scenario", "demo", "--run", "latest", "--expires", expires)
+
+        assert ran.code in (2, 4)
+        assert expires in ran.err
+        assert entries(kept) == []
+
+    def test_of_two_at_once_one_wins_and_the_other_is_told(self, kept: Project) -> None:
+        passes(kept, 3)
+        line = [sys.executable, "-m", "pytest_specbench", "baseline", "approve", "--scenario", "demo", "--run", "latest"]
+        both = [
+            subprocess.Popen(line, cwd=kept.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = [one.communicate(timeout=120) for one in both]
+
+        assert sorted(one.returncode for one in both) == [0, 4], said
+        assert any("approved already" in err for _, err in said)
+        assert len(entries(kept)) == 1
+
+
+class TestRefused:
+    def test_two_runs_are_not_enough(self, kept: Project) -> None:
+        passes(kept, 2)
+        assert "3 consecutive passing runs" in refused(kept)
+
+    def test_all_reasons_are_told_at_once(self, kept: Project) -> None:
+        kept.file("untracked.scenario.yaml", "x")
+        kept.run("--specbench-allow-dirty", "demo.scenario.yaml")
+
+        said = refused(kept, "--dataset", "other==1")
+
+        assert "3 consecutive passing runs" in said
+        assert "clean commit" in said
+        assert "other==1" in said
+
+    def test_a_failed_run_breaks_the_streak(self, kept: Project) -> None:
+        passes(kept, 2)
+        assert kept.run("--specbench-agent=nop").code == 1
+        kept.scenario(agent=command("true"))
+        commit(kept)
+        assert kept.run().code == 1
+        kept.scenario()
+        commit(kept)
+        passes(kept, 1)
+
+        assert refused(kept)
+
+    def test_a_blocked_run_neither_counts_nor_breaks(self, kept: Project) -> None:
+        passes(kept, 2)
+        assert kept.run("--specbench-approval-mode=minimal").code == 2
+        passes(kept, 1)
+
+        approved(kept)
+
+    def test_a_regression(self, kept: Project) -> None:
+        kept.scenario(agent=command("true"))
+        commit(kept)
+        kept.run()
+
+        assert "regression" in refused(kept)
+
+    def test_the_same_run_twice(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+
+        assert "approved already" in refused(kept)
+
+    def test_an_altered_artifact(self, kept: Project) -> None:
+        ran = passes(kept, 3)
+        (ran.trial() / "post-test.txt").write_text("all is well\n")
+
+        assert "post-test.txt" in refused(kept)
+
+    def test_an_altered_artifact_of_an_earlier_run_of_the_streak(self, kept: Project) -> None:
+        first = passes(kept, 1)
+        (first.trial() / "post-test.txt").write_text("all is well\n")
+        passes(kept, 2)
+
+        assert "post-test.txt" in refused(kept)
+
+    def test_an_altered_record(self, kept: Project) -> None:
+        ran = passes(kept, 3)
+        path = ran.folder / "demo" / "run.json"
+        path.write_text(path.read_text().replace('"clean": true', '"clean":  true'))
+
+        assert refused(kept)
+
+    def test_somebody_who_is_no_maintainer(self, project: Project) -> None:
+        project.scenario()
+        maintained(project, BEN, user=MARA)
+        passes(project, 3)
+
+        said = refused(project)
+        assert MARA in said
+        assert BEN in said
+
+    def test_the_author_of_the_commit_where_four_eyes_are_asked_for(self, kept: Project) -> None:
+        kept.more_ini(four_eyes="true")
+        git(kept.path, "commit", "-q", "-a", "-m", "four eyes", f"--author=Mara <{MARA}>")
+        passes(kept, 3)
+
+        assert "author" in refused(kept)
+
+    def test_but_not_another_one(self, kept: Project) -> None:
+        kept.more_ini(four_eyes="true")
+        git(kept.path, "commit", "-q", "-a", "-m", "four eyes", f"--author=Ben <{BEN}>")
+        passes(kept, 3)
+
+        approved(kept)
+
+    @pytest.mark.parametrize("run", ["deadbeef", "no/such/folder", "0"])
+    def test_a_run_that_nobody_knows(self, kept: Project, run: str) -> None:
+        passes(kept, 1)
+        assert refused(kept, run=run)
+
+    def test_a_scenario_that_the_run_does_not_have(self, kept: Project) -> None:
+        passes(kept, 1)
+        assert "expected: one of demo" in refused(kept, scenario="dema")
+
+    def test_a_broken_trail_is_not_added_to(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+        (entry,) = (kept.path / "baselines" / "audit").glob("*.json")
+        entry.write_text(entry.read_text().replace(MARA, BEN))
+        commit(kept)
+        kept.run()
+
+        assert refused(kept)
+
+
+class TestRetiring:
+    def test_a_retired_baseline_is_compared_with_no_more(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+        name = record(kept)["baseline_id"]
+
+        retired = kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+
+        assert retired.code == 0, retired.err
+        commit(kept)
+        assert kept.run().judged() == ("provisional", "approval_needed")
+        shown = kept.specbench("baseline", "show", name).out
+        assert "retired" in shown
+        assert "decommissioned" in shown
+
+    def test_twice_is_refused(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+        name = record(kept)["baseline_id"]
+        kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+
+        again = kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+
+        assert again.code == 4
+        assert "retired" in again.err
+
+
+class TestAcknowledging:
+    def failing(self, kept: Project, line: str = "true") -> None:
+        kept.scenario(agent=command(line))
+        commit(kept)
+        assert kept.run().code == 1
+
+    def test_a_known_failure_is_green_until_its_day(self, kept: Project) -> None:
+        self.failing(kept)
+
+        known = kept.specbench(
+            "ack", "--scenario", "demo", "--run", "latest", "--reason", "upstream #12", "--until", "2999-01-01"
+        )
+
+        assert known.code == 0, known.err
+        commit(kept)
+        ran = kept.run()
+        assert (ran.code, *ran.judged()) == (0, "pass", "acknowledged")
+        assert "upstream #12" in ran.scenario()["notes"]
+
+    def test_another_failure_is_not(self, kept: Project) -> None:
+        kept.scenario(success_artifacts=[{"path": "result.txt"}, {"path": "more.txt"}])
+        commit(kept)
+        assert kept.run().code == 1
+        kept.specbench("ack", "--scenario", "demo", "--run", "latest", "--reason", "x", "--until", "2999-01-01")
+        commit(kept)
+        assert kept.run().code == 0
+
+        # Same scenario and agent, and now the other artifact is missing too: the agent's command is under test.
+        kept.file("flag", "")
+        assert kept.run("--specbench-agent=nop").judged()[0] == "regression"
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--reason", "x", "--until", "2020-01-01"], "2020-01-01"),
+            (["--reason", "x", "--until", "soon"], "YYYY-MM-DD"),
+            (["--reason", " ", "--until", "2999-01-01"], "--reason"),
+        ],
+    )
+    def test_it_takes_a_reason_and_a_day_to_come(self, kept: Project, options: list[str], said: str) -> None:
+        self.failing(kept)
+
+        ran = kept.specbench("ack", "--scenario", "demo", "--run", "latest", *options)
+
+        assert ran.code in (2, 4)
+        assert said in ran.err
+        assert entries(kept) == []
+
+    def test_a_pass_cannot_be_acknowledged(self, kept: Project) -> None:
+        passes(kept, 1)
+
+        ran = kept.specbench("ack", "--scenario", "demo", "--run", "latest", "--reason", "x", "--until", "2999-01-01")
+
+        assert ran.code == 4
+        assert "only a regression" in ran.err
