@@ -51,6 +51,7 @@ class SpecbenchHooks:
     def pytest_sessionstart(self) -> None:
         """Check the settings, and keep stdout for the report when that is JSON."""
         settings = options.read_settings(self.config)  # light; a wrong one is a wrong usage, and no wrong file
+        options.check_permissions(self.config, settings)
         if options.any_given(self.config) or settings.format == "json":
             self.active().start()
 

@@ -22,6 +22,7 @@ from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import EXIT_BLOCKED, Status
 from pytest_specbench.gate import lock_scenario, run_benchmark
+from pytest_specbench.incidents.session import with_incidents
 from pytest_specbench.options import read_settings
 from pytest_specbench.reporting.live import ProgressThread, progress_on
 from pytest_specbench.reporting.progress import Heartbeat, ProgressView
@@ -34,6 +35,7 @@ from pytest_specbench.sandboxes.reaping import reap
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 from pytest_specbench.selection import Selection
 from pytest_specbench.signals import TerminationAsInterrupt
+from pytest_specbench.store.history import index_run
 from pytest_specbench.verdicts import Verdicts
 from pytest_specbench.verifiers import CHECKS
 
@@ -245,6 +247,14 @@ class ScenarioSession:
         )
         self._report = make_report(self.verdicts.in_order(), info=info)
         session.exitstatus = self._report.exit_code
+        self._write_report(session)
+        self._report = with_incidents(self._report, self.verdicts.in_order(), self.settings)
+        if self._report.incidents:
+            self._write_report(session)
+
+    def _write_report(self, session: pytest.Session) -> None:
+        """Write the report; it is written again with what became of the incidents, which may take a while."""
+        assert self._report is not None  # noqa: S101 - for the type checker: the caller has just made it
         redactor = Redactor.from_environment((), os.environ)
         try:
             self.settings.run_folder.mkdir(parents=True, exist_ok=True)
@@ -259,6 +269,7 @@ class ScenarioSession:
             return
         capture = self.config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
+            index_run(self.settings.output, self.settings.run_folder)
             for run in self.verdicts.runs.values():
                 if run.status is Status.BLOCKED or run.exit_code == EXIT_BLOCKED:
                     lines = [f"specbench: {run.scenario_id}: {run.status}: {run.cause}", run.notes]

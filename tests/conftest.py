@@ -62,6 +62,9 @@ def _project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, work
     from scenario_files import Project
 
     for name in list(os.environ):
-        if name.startswith(("SPEC_BENCH_", "PYTEST_XDIST")) or name in {"PYTEST_ADDOPTS", "CI"}:
+        if name.startswith(("SPEC_BENCH_", "PYTEST_XDIST", "GITHUB_", "GITLAB_", "CI_")) or name in {
+            "PYTEST_ADDOPTS",
+            "CI",
+        }:
             monkeypatch.delenv(name)
     return Project(pytester, workers=workers)

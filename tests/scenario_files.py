@@ -135,6 +135,11 @@ class Project:
         path.write_text(yaml.safe_dump(scenario(scenario_id, **changes), sort_keys=False), "utf-8")
         return path
 
+    def maintained(self) -> None:
+        """Whoever git says runs this is a maintainer."""
+        self.file("baselines/maintainers.yaml", "maintainers: [{principal: mara@example.org, rotations: [guild]}]\n")
+        self.file(".gitconfig", "[user]\n\temail = mara@example.org\n")  # pytester's home is the project
+
     def file(self, name: str, text: str, *, executable: bool = False) -> Path:
         """Add any file."""
         path = self.path / name

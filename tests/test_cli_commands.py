@@ -34,6 +34,7 @@ class TestRun:
     @pytest.mark.parametrize("module", [True, False], ids=["python -m pytest_specbench", "specbench"])
     def test_the_inputs_of_the_contract(self, project: Project, module: bool) -> None:
         benchmarks(project)
+        project.maintained()
 
         ran = project.specbench(
             "run", "--scenarios", "good", "--dataset", "suite==1.0", "--output", ".terminalbench", "--format", "json",

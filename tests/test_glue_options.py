@@ -31,6 +31,8 @@ GOOD: dict[str, tuple[str, Any]] = {
     "allow-unisolated-model": ("true", True),
     "allow-dirty": ("true", True),
     "no-incident": ("true", True),
+    "incidents": ("folder,github:team/tool", "folder,github:team/tool"),
+    "incident-branches": ("main, release/*", ["main", "release/*"]),
 }
 """Option -> a value as it is given, and as it stands in the settings."""
 
@@ -42,6 +44,7 @@ BAD = {
     "host-parity": ["blok"],
     "require-baseline": ["sometimes"],
     "allow-dirty": ["perhaps"],
+    "incidents": ["folders", "none,folder", "github:tool", "webhook:nowhere", ","],
 }
 
 ELSEWHERE = {"lock", "lock-check"}
@@ -241,6 +244,7 @@ class TestWhatTheyDo:
 
     def test_max_cost_and_no_incident_stand_in_the_report(self, project: Project) -> None:
         project.scenario()
+        project.maintained()
 
         ran = project.run("--specbench-max-cost=2.5", "--specbench-no-incident", "--specbench-allow-unisolated-model")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 TIMEOUT_SEC = 30
 
-ARTIFACTS = ("runs", "progress", "latest", "index.sqlite", ".gitignore")
+ARTIFACTS = ("runs", "progress", "latest", "index.sqlite", "incidents", ".gitignore")
 """What runs leave in the artifact folder. Nothing else in there is taken for theirs."""
 
 
