@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import tempfile
@@ -15,6 +14,8 @@ from pydantic import ValidationError
 from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import one_line
+from pytest_specbench.store.json_file import read_json
 
 MAX_BYTES = 50_000_000
 
@@ -93,20 +94,14 @@ def _record_files(root: Path, folder: Path, *, required: bool) -> list[Path]:
 
 def _read(path: Path, scenario_id: str) -> BaselineRecord:
     try:
-        if not path.is_file():
-            raise _invalid(path, "it is no regular file")  # reading a pipe would never end
-        if path.stat().st_size > MAX_BYTES:
-            raise _invalid(path, f"it is larger than {MAX_BYTES} bytes")
-        content = json.loads(path.read_bytes())
-        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
-        record = BaselineRecord.model_validate(content)
+        record = BaselineRecord.model_validate(read_json(path, MAX_BYTES))
     except OSError as error:
         raise _invalid(path, str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise _invalid(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise _invalid(path, one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")) from None
     except (ValueError, RecursionError) as error:
-        raise _invalid(path, f"not JSON: {error}") from None
+        raise _invalid(path, one_line(str(error))) from None
     except (ArithmeticError, LookupError, TypeError) as error:
         raise _invalid(path, f"{type(error).__name__}: {error}") from None
     if record.baseline_id != path.stem or record.scenario_id != scenario_id:
