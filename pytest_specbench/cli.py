@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
     init.set_defaults(command=_init)
     gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine")
+    gc.add_argument("--kept", action="store_true", help="remove those too that --specbench-keep left for a look")
     gc.set_defaults(command=_gc)
     lock = commands.add_parser("lock", help="write specbench.lock beside the scenarios, or check it")
     lock.add_argument(
@@ -150,15 +151,25 @@ def _init(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _gc(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - the form of a command
-    """Remove what dead runs left, and say what it was."""
+def _gc(arguments: argparse.Namespace) -> int:
+    """Remove what dead runs left, and say what it was; tell of kept sandboxes, or remove them too."""
     from pytest_specbench.sandboxes import SANDBOXES
+    from pytest_specbench.sandboxes.keeping import kept_by, remove_kept_by
     from pytest_specbench.sandboxes.reaping import reap
 
-    removed = [what for name in SANDBOXES.names() for what in reap(name)]
-    for what in removed:
+    names = SANDBOXES.names()
+    removed = [what for name in names for what in reap(name)]
+    let_go = [what for name in names for what in remove_kept_by(name)] if arguments.kept else []
+    for what in (*removed, *let_go):
         print(f"removed {what}")
     print(f"{len(removed)} sandboxes of dead runs removed")
+    if arguments.kept:
+        print(f"{len(let_go)} kept sandboxes removed")
+    left = [each for name in names for each in kept_by(name)]
+    for each in left:
+        print(f"kept {each.name} (run {each.run_id[:8]}, scenario {each.scenario_id}): {each.enter}")
+    if left:
+        print(f"{len(left)} kept sandboxes are there; remove them: specbench gc --kept")
     return 0
 
 

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,6 +156,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("allow-dirty", "allow_dirty", "acknowledge an unclean repository", flag=True),
     Option("no-incident", "no_incident", "open no incident", flag=True),
+    Option("keep", "keep", "leave the sandbox of each trial for a look; the summary says how to enter it", flag=True),
+    Option(
+        "resume",
+        "resume",
+        "finish a run that was cut short: its id or the first 8 or more characters of it, its folder, or latest",
+        "RUN",
+    ),
 )
 """Every option of the plugin; the documentation's table is checked against this one."""
 
@@ -177,7 +183,13 @@ def register(parser: pytest.Parser) -> None:
 
 def any_given(config: pytest.Config) -> bool:
     """Whether this session was started for scenarios: some option of ours stands on the command line."""
-    return any(config.getoption(option.option) is not None for option in OPTIONS)
+    return resumes(config) is not None or any(config.getoption(option.option) is not None for option in OPTIONS)
+
+
+def resumes(config: pytest.Config) -> str | None:
+    """The run that this session is to finish, as it was asked for."""
+    found = _value(next(option for option in OPTIONS if option.field == "resume"), config)
+    return None if found is None else str(found[0])
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -237,6 +249,8 @@ def _parsed(option: Option, given: str | bool, source: str) -> Any:
     if not given:
         raise pytest.UsageError(f"{option.option} from {source} is empty; leave it out, or give it a value")
     if option.choices and given not in option.choices:
+        from difflib import get_close_matches  # here, since every pytest session would pay for it
+
         near = get_close_matches(given, option.choices, n=1)
         raise pytest.UsageError(
             f"{option.option} from {source}: got {given!r}, expected one of {', '.join(option.choices)}"
@@ -257,8 +271,23 @@ def run_identity(config: pytest.Config) -> tuple[str, str]:
         given: Mapping[str, Any] = getattr(config, "workerinput", {})
         if "specbench_run" in given:
             run_id, folder_name = given["specbench_run"]
+        elif resumes(config) is not None:
+            run_id, folder_name = _resumed(config)
         else:
             run_id = str(uuid.uuid4())
             folder_name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}"
         config.stash[RUN_KEY] = (run_id, folder_name)
     return config.stash[RUN_KEY]
+
+
+def _resumed(config: pytest.Config) -> tuple[str, str]:
+    """UUID and folder name of the run that is resumed. Raises pytest.UsageError when there is no such run."""
+    from pytest_specbench.core.errors import UsageError
+    from pytest_specbench.recording.run_start import find_run
+
+    given = _value(next(option for option in OPTIONS if option.field == "output"), config)
+    output = config.rootpath / (Settings.output if given is None else given[0])
+    try:
+        return find_run(output, str(resumes(config)), config.invocation_params.dir)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None

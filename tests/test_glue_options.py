@@ -31,6 +31,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "allow-unisolated-model": ("true", True),
     "allow-dirty": ("true", True),
     "no-incident": ("true", True),
+    "keep": ("true", True),
 }
 """Option -> a value as it is given, and as it stands in the settings."""
 
@@ -44,8 +45,8 @@ BAD = {
     "allow-dirty": ["perhaps"],
 }
 
-ELSEWHERE = {"lock", "lock-check"}
-"""Options that run nothing; they have tests of their own."""
+ELSEWHERE = {"lock", "lock-check", "resume"}
+"""Options that run nothing, or need a run; they have tests of their own."""
 
 
 def option(name: str) -> Option:

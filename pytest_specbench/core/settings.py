@@ -56,6 +56,10 @@ class Settings:
     """An unclean repository is acknowledged."""
     no_incident: bool = False
     """Open no incident."""
+    keep: bool = False
+    """Leave the sandbox of each trial for a look."""
+    resume: str | None = None
+    """The run that is finished by this invocation, as it was asked for; None: a new run."""
     run_id: str = ""
     """UUID of the invocation."""
     run_folder: Path = Path()

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from pytest_specbench.core.metrics import MetricSummary
 from pytest_specbench.core.model import Record
-from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun
+from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun, KeptSandbox
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.verdict import code_of, exit_of, session_exit
@@ -97,6 +97,10 @@ class ScenarioReport(Record):
     """Trials that count."""
     trials_repeated: int
     """Attempts that failed for infrastructure's sake and were repeated; they do not count."""
+    trials_resumed: int = 0
+    """Trials that an earlier part of the run, which was resumed, had completed."""
+    resumed: bool = False
+    """The verdict is an earlier part's; nothing was run again."""
     metrics_tracked: tuple[str, ...]
     """The metrics that the gate looks at."""
     metrics: dict[str, MetricSummary]
@@ -107,6 +111,19 @@ class ScenarioReport(Record):
     """Files of the decisive trial, relative to `run_folder`; null where one was not made."""
     notes: str
     """For whoever triages; empty for a plain pass."""
+
+
+class Resumed(Record):
+    """What a run that was cut short and resumed took from its earlier parts."""
+
+    part: int
+    """Number of this part; the run itself was the first."""
+    first_started_at: AwareDatetime
+    """When the first part began."""
+    scenarios: tuple[str, ...]
+    """Scenarios whose verdict is an earlier part's; nothing of them was run again."""
+    trials: int
+    """Trials of the other scenarios that an earlier part had completed."""
 
 
 class Summary(Record):
@@ -153,6 +170,10 @@ class Report(Record):
     """What could not be collected, and why."""
     summary: Summary
     """The scenarios above, counted by status."""
+    resumed: Resumed | None = None
+    """What earlier parts of the run gave; null for a run that was not resumed."""
+    kept: tuple[KeptSandbox, ...] = ()
+    """Sandboxes that were left for a look, with the commands that enter and remove them."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +198,10 @@ class RunInfo:
     """Scenarios that started and gave no verdict."""
     collection_problems: tuple[str, ...] = ()
     """What could not be collected, one text each."""
+    resumed: Resumed | None = None
+    """What earlier parts of the run gave."""
+    kept: tuple[KeptSandbox, ...] = ()
+    """Sandboxes that were left for a look."""
     other_failures: int = 0
     """Ordinary tests of the same session that failed."""
 
@@ -222,6 +247,8 @@ def make_report(runs: Sequence[BenchmarkRun], *, info: RunInfo) -> Report:
         missing_verdicts=info.missing,
         collection_problems=info.collection_problems,
         summary=_summary(runs),
+        resumed=info.resumed,
+        kept=info.kept,
     )
 
 
@@ -248,6 +275,8 @@ def _scenario(run: BenchmarkRun) -> ScenarioReport:
         baseline_id=run.comparison.baseline_id,
         trials=len(run.trials) - repeated,
         trials_repeated=repeated,
+        trials_resumed=len(run.trials) if run.resumed else sum(trial.resumed for trial in run.trials),
+        resumed=run.resumed,
         metrics_tracked=run.metrics_tracked,
         metrics=run.metrics,
         artifacts_path=run.artifacts_path,
