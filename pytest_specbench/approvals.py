@@ -70,6 +70,20 @@ def approve(scenario_id: str, settings: Settings, *, now: datetime | None = None
     return Approved(record, path, proposal.replaces, maintainer)
 
 
+def approve_as_asked(scenario_id: str, settings: Settings) -> str:
+    """Approve, or with `dry_run` only look, and return what to say. Raises ApprovalRefusedError, also for a dry run."""
+    if settings.dry_run:
+        proposal = propose_baseline(scenario_id, settings, maintainer_of(settings), now=datetime.now(UTC))
+        if proposal.reasons:
+            raise ApprovalRefusedError(f"{scenario_id} would not be approved:", proposal.reasons)
+        return f"{scenario_id} would be approved: {proposal.summary}"
+    done = approve(scenario_id, settings)
+    replaced = "" if done.replaces is None else f", in place of {done.replaces.baseline_id}"
+    return (
+        f"approved {done.record.baseline_id} by {done.by.principal} ({done.by.rotation}){replaced}\nwrote {done.path}"
+    )
+
+
 def retire(baseline_id: str, reason: str, settings: Settings, *, now: datetime | None = None) -> AuditEntry:
     """Retire an active baseline without a newer one, for example since its scenario is decommissioned.
 

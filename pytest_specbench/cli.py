@@ -14,7 +14,7 @@ from pytest_specbench.core.errors import RunNotFoundError, SpecbenchError
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_NOT_FOUND
 
 if TYPE_CHECKING:
-    from pytest_specbench.options import Option
+    from pytest_specbench.option_table import Option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +48,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     init.set_defaults(command=_init)
     gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine, or old runs")
     history.add_gc(gc)
+    gc.add_argument("--kept", action="store_true", help="remove those too that --specbench-keep left for a look")
     gc.set_defaults(command=_gc)
     lock = commands.add_parser("lock", help="write specbench.lock beside the scenarios, or check it")
     lock.add_argument(
@@ -91,14 +92,14 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, w
 
 def _run_options() -> list[Option]:
     """What `run` has: what runs nothing has commands of its own."""
-    from pytest_specbench.options import OPTIONS
+    from pytest_specbench.option_table import OPTIONS
 
     return [option for option in OPTIONS if option.purpose == "run"]
 
 
 def _run(arguments: argparse.Namespace) -> int:
     """Drive pytest with the same options; its exit code is ours."""
-    from pytest_specbench.options import OPTIONS
+    from pytest_specbench.option_table import OPTIONS
 
     given: list[str] = []
     for option in OPTIONS:
@@ -142,12 +143,22 @@ def _gc(arguments: argparse.Namespace) -> int:
     if runs_removed is not None:
         return runs_removed
     from pytest_specbench.sandboxes import SANDBOXES
+    from pytest_specbench.sandboxes.keeping import kept_by, remove_kept_by
     from pytest_specbench.sandboxes.reaping import reap
 
-    removed = [what for name in SANDBOXES.names() for what in reap(name)]
-    for what in removed:
+    names = SANDBOXES.names()
+    removed = [what for name in names for what in reap(name)]
+    let_go = [what for name in names for what in remove_kept_by(name)] if arguments.kept else []
+    for what in (*removed, *let_go):
         print(f"removed {what}")
     print(f"{len(removed)} sandboxes of dead runs removed")
+    if arguments.kept:
+        print(f"{len(let_go)} kept sandboxes removed")
+    left = [each for name in names for each in kept_by(name)]
+    for each in left:
+        print(f"kept {each.name} (run {each.run_id[:8]}, scenario {each.scenario_id}): {each.enter}")
+    if left:
+        print(f"{len(left)} kept sandboxes are there; remove them: specbench gc --kept")
     return 0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -34,18 +34,18 @@ from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import REPEATABLE, Cause, Outcome, Status
 from pytest_specbench.core.verdict import Criterion, Verdict, acknowledged, blocked, judge
+from pytest_specbench.earlier import earlier_trials
 from pytest_specbench.preparation import Observed, Prepared, model_for, observe, prepare
-from pytest_specbench.recording.files import hash_tree, write_bytes, write_json
+from pytest_specbench.recording.attempts import ATTEMPTS, attempts, claim_attempt
+from pytest_specbench.recording.files import DISK_FAULTS, hash_tree, unwritable, write_bytes, write_json
 from pytest_specbench.recording.folder import TrialFolder
+from pytest_specbench.recording.trial_file import TrialFile, take_trial
 from pytest_specbench.sandboxes.base import Sandbox
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.authority import Authority, authority
 from pytest_specbench.store.baselines import read_baselines
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
 from pytest_specbench.trial import Progress, run_trial, set_up
-
-ATTEMPTS = "rerun-"
-"""How the folders of further attempts begin, inside of the first one's: each has a record and hashes of its own."""
 
 type Watch = Callable[[str, int, int, int | None], None]
 """Progress: phase, number of the trial, number of trials, steps so far (None where no agent acts)."""
@@ -59,9 +59,12 @@ def run_benchmark(
 
     An interruption (KeyboardInterrupt) goes on after the record is written, which says so.
     """
-    begun = Begun(datetime.now(UTC), claim_attempt(settings.run_folder, loaded.scenario.scenario_id))
+    # Until a folder is claimed there is none of that name, and nothing can be written over.
+    begun = Begun(datetime.now(UTC), f"{loaded.scenario.scenario_id}/unclaimed")
+    redactor = Redactor.from_environment(loaded.scenario.secrets, os.environ)
     whose = whose or partial(authority, settings)
     try:
+        begun.name = claim_attempt(settings.run_folder, loaded.scenario.scenario_id)
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
         begun.observed, begun.wanted = prepared.observed, prepared.trials
         begun.clean, begun.commit_sha = prepared.clean, prepared.plan.invocation.commit_sha
@@ -69,7 +72,7 @@ def run_benchmark(
         if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
             verdict = blocked(match.cause, match.notes)
         else:
-            run_trials(prepared, settings.run_folder / begun.name, watch, begun.trials)
+            run_trials(prepared, begun, watch, complete_trials(settings, begun))
             verdict = with_acknowledgement(judge_against(match, loaded, begun), loaded, begun)
     except BlockedError as error:
         verdict = blocked(error.cause, str(error))
@@ -80,17 +83,36 @@ def run_benchmark(
     except KeyboardInterrupt:
         verdict = blocked(Cause.INTERRUPTED, "the run was interrupted")
     except Exception as error:  # noqa: BLE001 - a defect, ours or a plug-in's, is told and never scored
-        verdict = blocked(Cause.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see internal_error.txt")
-        write_bytes(settings.run_folder / begun.name / "internal_error.txt", traceback.format_exc().encode())
-    redactor = Redactor.from_environment(loaded.scenario.secrets, os.environ)
+        verdict = _not_ours_to_score(error, settings.run_folder / begun.name, redactor)
     verdict = replace(verdict, notes=redactor.text(without_credentials(verdict.notes)))
+    try:
+        run = _write_record(loaded, settings, begun, verdict)
+    except OSError as error:
+        # Evidence that nobody can look at is none.
+        run = record(loaded, settings, begun, blocked(Cause.SANDBOX_FAILED, str(unwritable(error))))
+    if Cause.INTERRUPTED in (run.cause, *(trial.cause for trial in run.trials)):
+        raise KeyboardInterrupt
+    return run
+
+
+def _not_ours_to_score(error: Exception, folder: Path, redactor: Redactor) -> Verdict:
+    """The verdict where something broke that is nobody's score: the host's disk, or a defect, whose traceback is kept
+    as far as there is room.
+    """
+    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+        return blocked(Cause.SANDBOX_FAILED, str(unwritable(error)))
+    with suppress(OSError):
+        write_bytes(folder / "internal_error.txt", redactor.bytes(traceback.format_exc().encode("utf-8", "replace")))
+    return blocked(Cause.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see internal_error.txt")
+
+
+def _write_record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Verdict) -> BenchmarkRun:
+    """Write what the run left beside its trials, and the record with the hashes of it all. Raises OSError."""
     folder = settings.run_folder / begun.name
     if begun.comparison.diff:
         write_bytes(folder / "parity.diff", ("\n".join(begun.comparison.diff) + "\n").encode())
     run = record(loaded, settings, begun, verdict)
     write_json(folder / "run.json", run)
-    if Cause.INTERRUPTED in (run.cause, *(trial.cause for trial in run.trials)):
-        raise KeyboardInterrupt
     return run
 
 
@@ -111,21 +133,6 @@ class Begun:
     trail: Trail = field(default_factory=Trail)
     acknowledgement: str | None = None
     """The audit entry by which a regression is green."""
-
-
-def claim_attempt(run_folder: Path, scenario_id: str) -> str:
-    """Make the folder of an attempt at the scenario, and return its name: the scenario's own, or one inside of it when
-    the same invocation runs it again (as plugins that rerun failures do). Nothing is ever written over.
-    """
-    name, again = scenario_id, 0
-    while True:
-        try:
-            (run_folder / name).mkdir(parents=True)
-        except FileExistsError:
-            again += 1
-            name = f"{scenario_id}/{ATTEMPTS}{again:02d}"
-        else:
-            return name
 
 
 def without_credentials(text: str) -> str:
@@ -189,7 +196,7 @@ def open_sandbox(loaded: LoadedScenario, settings: Settings) -> Iterator[Sandbox
     """
     prepared = prepare(loaded, settings, lambda _phase, _steps: None)
     _refuse_drift(check_lock(loaded, settings, prepared.observed.fingerprint), loaded)
-    sandbox = set_up(prepared.plan, loaded.scenario.deadlines.setup_sec)
+    sandbox = set_up(prepared.plan, loaded.scenario.deadlines.setup_sec, lambda failed: failed.close())
     try:
         yield sandbox
     finally:
@@ -251,12 +258,25 @@ def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
     update_lock(loaded.folder, settings.sandbox, scenario_id, facts)
 
 
-def run_trials(prepared: Prepared, folder: Path, watch: Watch, into: list[TrialRecord]) -> None:
-    """Run every trial, adding each record as it comes. Among several trials, one that failed for a passing fault of the
-    infrastructure is repeated once; the failed attempt is kept, marked, and not counted.
+def complete_trials(settings: Settings, begun: Begun) -> Mapping[int, TrialFile]:
+    """The trials that an earlier part of a resumed run has completed, by number; none in a new run."""
+    if settings.resume is None or begun.observed is None:
+        return {}
+    scenario_id = begun.name.partition("/")[0]
+    return earlier_trials(settings.run_folder, settings.run_id, scenario_id, begun.observed.fingerprint)
+
+
+def run_trials(prepared: Prepared, begun: Begun, watch: Watch, complete: Mapping[int, TrialFile]) -> None:
+    """Run every trial that is not `complete`, adding each record as it comes. Among several trials, one that failed for
+    a passing fault of the infrastructure is repeated once; the failed attempt is kept, marked, and not counted.
     """
     wanted, may_repeat = prepared.trials, prepared.trials > 1
+    into, run_folder = begun.trials, prepared.plan.run_folder
+    folder = run_folder / begun.name
     for number in range(1, wanted + 1):
+        if number in complete:
+            into.append(take_trial(complete[number], run_folder, folder))
+            continue
         plan = replace(prepared.plan, progress=_numbered(watch, number, wanted))
         trial = run_trial(plan, number, TrialFolder(folder, number))
         if may_repeat and trial.outcome is Outcome.INFRASTRUCTURE and trial.cause in REPEATABLE:
@@ -327,12 +347,10 @@ def record(loaded: LoadedScenario, settings: Settings, begun: Begun, verdict: Ve
 
 def no_verdict(loaded: LoadedScenario, settings: Settings, why: str) -> BenchmarkRun:
     """The record of a scenario that started and gave no verdict: blocked, with what is known."""
-    scenario_id = loaded.scenario.scenario_id
+    scenario_id, run_folder = loaded.scenario.scenario_id, settings.run_folder
     # What a run that died left stays where it is, and gets its record there.
-    died = (settings.run_folder / scenario_id).is_dir() and not (
-        settings.run_folder / scenario_id / "run.json"
-    ).exists()
-    begun = Begun(datetime.now(UTC), scenario_id if died else claim_attempt(settings.run_folder, scenario_id))
+    died = [name for name in attempts(run_folder, scenario_id)[:1] if not (run_folder / name / "run.json").exists()]
+    begun = Begun(datetime.now(UTC), died[0] if died else claim_attempt(run_folder, scenario_id))
     redactor = Redactor.from_environment(loaded.scenario.secrets, os.environ)
     run = record(loaded, settings, begun, blocked(Cause.NO_VERDICT, redactor.text(without_credentials(why))))
     write_json(settings.run_folder / begun.name / "run.json", run)

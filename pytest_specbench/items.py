@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_specbench.core.errors import ScenarioError, SpecbenchError
-from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import EXIT_BLOCKED, Status
-from pytest_specbench.reporting.failure import failure_text
+from pytest_specbench.core.text import visible
 from pytest_specbench.scenarios.loader import load_scenario
 
 if TYPE_CHECKING:
+    from pytest_specbench.core.records import BenchmarkRun
     from pytest_specbench.session import ScenarioSession
 
 
@@ -34,7 +35,10 @@ class ScenarioFile(pytest.File):
     @classmethod
     def for_session(cls, parent: pytest.Collector, path: Path, state: ScenarioSession) -> ScenarioFile:
         """The collector of `path`; what it collects reports to `state`."""
-        file: ScenarioFile = cls.from_parent(parent, path=path)
+        # A name that steers a terminal is refused when it is loaded; pytest itself would print it as it is.
+        shown = None if str(path).isprintable() else visible(os.path.relpath(path, parent.config.rootpath))
+        own: dict[str, Any] = {} if shown is None else {"nodeid": shown}
+        file: ScenarioFile = cls.from_parent(parent, path=path, **own)
         file.state = state
         return file
 
@@ -65,10 +69,15 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Run the scenario and fail on a regression."""
         state = self.parent.state
+        if state.settings.approve:
+            state.approve(self)
+            return
         if state.locking:
             state.lock(self.path)
             return
         self.benchmark_run = run = state.run(self.path)
+        from pytest_specbench.reporting.failure import failure_text  # here, since collecting needs no report
+
         if run.status is Status.REGRESSION:
             raise ScenarioRegressionError(failure_text(run, state.settings.run_folder))
         if run.exit_code == EXIT_BLOCKED:  # blocked, or provisional where an approval is owed

@@ -73,6 +73,8 @@ class SpecbenchHooks:
         """Leave out the scenarios that were not asked for."""
         if self.state is not None:
             self.state.selection.select(items, broken=self.state.verdicts.broken)
+            if self.state.selection.kept:
+                self.state.about_to_run()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -124,6 +126,7 @@ class SpecbenchHooks:
         ours = [nodeid for nodeid in ids if nodeid.partition("::")[0].endswith(SUFFIXES)]
         if ours:
             self.active().selection.kept = ours
+            self.active().about_to_run()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

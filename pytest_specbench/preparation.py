@@ -21,6 +21,7 @@ from pytest_specbench.facts import facts_of, host_facts, model_facts
 from pytest_specbench.recording.repository import git_commit, unclean
 from pytest_specbench.sandboxes import SANDBOXES
 from pytest_specbench.sandboxes.base import SandboxBackend, SandboxSpec
+from pytest_specbench.sandboxes.keeping import RUN_LABEL, SCENARIO_LABEL, KeepingBackend
 from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
 from pytest_specbench.scenarios.fixtures import FixtureContent, materialise
 from pytest_specbench.scenarios.loader import LoadedScenario
@@ -104,6 +105,7 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         trusted=agent.trusted
         or (getattr(agent, "trusted_in_replay", False) and (observed.model or "").startswith(REPLAY)),
     )
+    _check_keeping(observed.backend, settings)
     plan = TrialPlan(
         loaded=loaded,
         make_agent=observed.make_agent,
@@ -118,6 +120,7 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         invocation=_invocation(loaded, settings, observed),
         run_folder=settings.run_folder,
         progress=progress,
+        keep=settings.keep,
     )
     return Prepared(plan=plan, observed=observed, trials=_trials(loaded, settings), clean=clean)
 
@@ -272,6 +275,17 @@ def _check_isolation(loaded: LoadedScenario, settings: Settings, backend: Sandbo
         )
 
 
+def _check_keeping(backend: SandboxBackend, settings: Settings) -> None:
+    """Who asks for sandboxes to be kept must not find out afterwards that they are gone."""
+    if settings.keep and not isinstance(backend, KeepingBackend):
+        raise BlockedError(
+            f"the sandbox {backend.name!r} cannot be kept for a look",
+            cause=Cause.CONFIGURATION,
+            expected="a backend with `kept` and `remove_kept`, and sandboxes with `keep`, as docker and local are",
+            hint=f"leave out --specbench-keep (from {settings.sources['keep']}), or use another sandbox",
+        )
+
+
 def _secrets(loaded: LoadedScenario) -> Mapping[str, str]:
     missing = [name for name in loaded.scenario.secrets if not os.environ.get(name)]
     if missing:
@@ -304,6 +318,7 @@ def _task(loaded: LoadedScenario, settings: Settings, model: str | None) -> Agen
         record_cassette=settings.record,
         solution=solution,
         environment=scenario.environment,
+        secrets=scenario.secrets,
     )
 
 
@@ -328,7 +343,8 @@ def _spec(loaded: LoadedScenario, settings: Settings) -> SandboxSpec:
         user=runner.user,
         networks=(runner.network.setup, runner.network.agent, runner.network.verification),
         environment=scenario.environment,
-        labels={"org.specbench.run": settings.run_id, "org.specbench.scenario": scenario.scenario_id},
+        labels={RUN_LABEL: settings.run_id, SCENARIO_LABEL: scenario.scenario_id},
+        lifetime_sec=sum(scenario.deadlines.model_dump().values()),
     )
 
 

@@ -40,6 +40,12 @@ class Proposal:
     """Every reason why it is refused; none when it may be."""
     bundle: Mapping[str, bytes]
 
+    @property
+    def summary(self) -> str:
+        """The record and what it replaces, in a line."""
+        name = "nothing" if self.record is None else self.record.baseline_id
+        return name if self.replaces is None else f"{name}, in place of {self.replaces.baseline_id}"
+
 
 def propose_baseline(scenario_id: str, settings: Settings, maintainer: Maintainer, *, now: datetime) -> Proposal:
     """What an approval by `maintainer` would do; writes nothing.
@@ -87,7 +93,8 @@ def _notes(settings: Settings) -> str:
 
 def _asked_for(run: BenchmarkRun, settings: Settings) -> Iterable[str]:
     """What of the request itself cannot be granted."""
-    if settings.dataset is not None and run.dataset_version.replace("@", "==") != settings.dataset.replace("@", "=="):
+    asked, there = (settings.dataset or "").replace("@", "=="), run.dataset_version.replace("@", "==")
+    if asked and asked != (there if "==" in asked else there.partition("==")[0]) and not Path(asked).is_dir():
         yield f"the run is of the dataset {run.dataset_version}, asked for is {settings.dataset}"
     if settings.accept_regression is not None and not settings.accept_regression.strip():
         yield "say why the regression is accepted"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_specbench.core.errors import DatasetError, ScenarioError
 from pytest_specbench.core.settings import Settings
-from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
-from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
+
+if TYPE_CHECKING:
+    from pytest_specbench.scenarios.datasets import Dataset
 
 
 class Selection:
@@ -27,12 +30,12 @@ class Selection:
 
     def claim(self, loaded: LoadedScenario) -> None:
         """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
-        scenario_id, where = loaded.scenario.scenario_id, loaded.where("scenario_id")
-        first = self._claimed.setdefault(scenario_id, where)
-        if first != where:
+        scenario_id = loaded.scenario.scenario_id
+        first = self._claimed.setdefault(scenario_id, loaded.given)
+        if first != loaded.given:
             raise ScenarioError(
-                f"{scenario_id!r} is the id of another scenario as well, at {first}",
-                where=where,
+                f"{scenario_id!r} is the id of another scenario as well, at {_place(first)}",
+                where=loaded.where("scenario_id"),
                 expected="an id that is unique in the session, since baselines are keyed on it",
             )
         if not self._in_dataset(loaded):
@@ -44,7 +47,7 @@ class Selection:
         `broken` tells that some file could not be collected. Raises pytest.UsageError for an id that nobody has.
         """
         ours = [item for item in items if hasattr(item, "benchmark_run")]
-        if (self._settings.lock or self._settings.lock_check) and len(ours) < len(
+        if (self._settings.lock or self._settings.lock_check or self._settings.approve) and len(ours) < len(
             items
         ):  # an ordinary test would run something
             self._config.hook.pytest_deselected(items=[item for item in items if item not in ours])
@@ -72,11 +75,27 @@ class Selection:
             return
         out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
         kept = [item for item in ours if item not in out]
+        missing = sorted({*self._owed()} - {item.nodeid for item in kept})
+        if missing:
+            self._refuse(
+                f"--specbench-resume: the run had scenarios that are not selected now: {', '.join(missing)}; "
+                "give the same paths and options as then, or start a new run",
+                items,
+            )
+            return
         self.kept = [item.nodeid for item in kept]
         if out:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]
             self._config.hook.pytest_deselected(items=out)
+
+    def _owed(self) -> tuple[str, ...]:
+        """Node ids that the run which is resumed was to run."""
+        if self._settings.resume is None:
+            return ()
+        from pytest_specbench.recording.run_start import read_start
+
+        return read_start(self._settings.run_folder).selected
 
     def _refuse(self, message: str, items: list[pytest.Item]) -> None:
         """Run nothing, for the options are wrong. A worker cannot say so itself: it leaves it to its controller."""
@@ -89,6 +108,9 @@ class Selection:
         """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
         if self._settings.dataset is None:
             return True
+        # Here, since it brings urllib along, and few sessions ask for a dataset.
+        from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+
         if loaded.folder not in self._datasets:
             try:
                 self._datasets[loaded.folder] = resolve_dataset(
@@ -98,3 +120,11 @@ class Selection:
                 self._datasets[loaded.folder] = None
         dataset = self._datasets[loaded.folder]
         return dataset is None or contains(dataset, loaded)
+
+
+def _place(given: str) -> str:
+    """Where the id stands in a file that was taken in. Read again: only a second file with the same id asks."""
+    try:
+        return load_scenario(Path(given)).where("scenario_id")
+    except ScenarioError:
+        return given  # it was valid when it was taken in

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -20,24 +21,21 @@ from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
-from pytest_specbench.core.status import EXIT_BLOCKED, Status
-from pytest_specbench.gate import lock_scenario, run_benchmark
-from pytest_specbench.incidents.session import with_incidents
+from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_REFUSED, Status
 from pytest_specbench.options import read_settings
-from pytest_specbench.reporting.live import ProgressThread, progress_on
-from pytest_specbench.reporting.progress import Heartbeat, ProgressView
-from pytest_specbench.reporting.report import Report, RunInfo, make_report, report_json
-from pytest_specbench.reporting.table import render_table
-from pytest_specbench.reporting.text import printable_lines
-from pytest_specbench.reporting.write import write_report
+from pytest_specbench.run_part import RunPart
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
-from pytest_specbench.sandboxes.reaping import reap
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 from pytest_specbench.selection import Selection
 from pytest_specbench.signals import TerminationAsInterrupt
-from pytest_specbench.store.history import index_run
 from pytest_specbench.verdicts import Verdicts
 from pytest_specbench.verifiers import CHECKS
+
+if TYPE_CHECKING:
+    from pytest_specbench.reporting.live import ProgressThread
+    from pytest_specbench.reporting.progress import ProgressView
+    from pytest_specbench.reporting.report import Report
+    from pytest_specbench.store.authority import Authority
 
 INTERRUPTED_SEC = 5.0
 """How long workers that were interrupted may take to clean up; CI services kill after 7.5 s."""
@@ -53,7 +51,10 @@ OWED = ("error", "A", ("APPROVAL NEEDED", {"red": True}))
 
 
 class ScenarioSession:
-    """Collects, selects and runs scenarios in a worker; takes in verdicts and reports in the controller."""
+    """Collects, selects and runs scenarios in a worker; takes in verdicts and reports in the controller.
+
+    Each imports what only it needs when it needs it: collecting runs no gate, and a controller of workers neither.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -69,8 +70,17 @@ class ScenarioSession:
         self._report: Report | None = None
         self._unwritten = ""
         self._usage_error = ""
-        self._view = ProgressView(self._progress_folder)
         self._live: ProgressThread | None = None
+        self._approved: list[str] = []
+        self._part = RunPart(config, self.settings)
+        if self._part.sandbox is not None and self.settings.sandbox == "auto":
+            self._take(Choice(*self._part.sandbox))
+
+    @cached_property
+    def _view(self) -> ProgressView:
+        from pytest_specbench.reporting.progress import ProgressView
+
+        return ProgressView(self._progress_folder)
 
     @property
     def _progress_folder(self) -> Path:
@@ -93,6 +103,7 @@ class ScenarioSession:
         """What the session will do, in a line."""
         settings, choice = self.settings, self.sandbox_choice()
         return [
+            *self._part.header(),
             f"specbench: dataset {settings.dataset or 'of each scenario'}",
             f"specbench: approval mode {settings.approval_mode} (from {settings.sources['approval_mode']})",
             f"specbench: sandbox {choice[0]} ({choice[1]})",
@@ -119,13 +130,37 @@ class ScenarioSession:
 
     def run(self, path: Path) -> BenchmarkRun:
         """Run the scenario in the file through the gate."""
+        from pytest_specbench.gate import run_benchmark
+        from pytest_specbench.reporting.progress import Heartbeat
+        from pytest_specbench.resuming import finish_benchmark
+        from pytest_specbench.sandboxes.reaping import reap
+
         loaded, _ = self.loaded(path)
         if not self._reaped:
             self._reaped = True
             with suppress(SpecbenchError):  # a sandbox that nobody knows is the gate's to tell
                 reap(self.settings.sandbox)
-        with Heartbeat(self._progress_folder, loaded.scenario.scenario_id) as heartbeat:
-            return run_benchmark(loaded, self.settings, heartbeat.update)
+        self.about_to_run()
+        scenario_id, settings = loaded.scenario.scenario_id, self._part.settings_for(loaded, self.settings)
+        with Heartbeat(self._progress_folder, scenario_id) as heartbeat:
+            run = run_benchmark if settings.resume is None else finish_benchmark
+            return run(loaded, settings, heartbeat.update, lambda: self.authority)
+
+    @cached_property
+    def authority(self) -> Authority:
+        """What scenarios are held against. Raises BlockedError when it cannot be told."""
+        from pytest_specbench.store.authority import authority
+
+        return authority(self.settings)
+
+    def about_to_run(self) -> None:
+        """What is selected is known, and nothing of it has run yet: write down what the run was asked to do."""
+        if not (self.worker or self.runs_nothing or self.config.getoption("collectonly")):
+            # A controller of workers without an option on its command line leaves the choice to them.
+            chosen = None if self.config.pluginmanager.has_plugin("dsession") else self.sandbox_choice()
+            if self._choice is not None:
+                chosen = self._choice.name, self._choice.reason
+            self._part.begin(tuple(self.selection.kept), chosen)
 
     @property
     def locking(self) -> bool:
@@ -134,7 +169,21 @@ class ScenarioSession:
 
     def lock(self, path: Path) -> None:
         """Write or check the lock entry of the scenario in the file."""
+        from pytest_specbench.gate import lock_scenario
+
         lock_scenario(*self.loaded(path))
+
+    @property
+    def runs_nothing(self) -> bool:
+        """The session deals with lock files or baselines."""
+        return self.locking or self.settings.approve
+
+    def approve(self, item: pytest.Item) -> None:
+        """Make the run that the settings name the baseline of the scenario. Raises what an approval raises."""
+        from pytest_specbench.approvals import approve_as_asked
+
+        # Properties travel to the controller, which prints them.
+        item.user_properties.append(("specbench_approved", approve_as_asked(item.name, self.settings)))
 
     def quiet(self) -> AbstractContextManager[None]:
         """Nothing of the progress is to be seen in here, so that pytest can print."""
@@ -142,6 +191,8 @@ class ScenarioSession:
 
     def _watch(self) -> None:
         """Show progress from now on."""
+        from pytest_specbench.reporting.live import progress_on
+
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if self._live is None and terminal is not None and not self.worker:
             stream = terminal._tw._file  # noqa: SLF001 - the very stream pytest writes to, which has no public name
@@ -188,6 +239,8 @@ class ScenarioSession:
 
     def received(self, report: pytest.TestReport) -> None:
         """Take in what a report carries."""
+        if report.when == "call":
+            self._approved += [str(text) for name, text in report.user_properties if name == "specbench_approved"]
         run = self.verdicts.received(report)
         if run is not None:
             self._view.forget(run.scenario_id)
@@ -201,6 +254,8 @@ class ScenarioSession:
     def add_to(self, json_report: dict[str, Any]) -> None:
         """Put our report into another tool's."""
         if self._report is not None:
+            from pytest_specbench.reporting.report import report_json
+
             json_report["specbench"] = report_json(self._report)
 
     def test_status(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
@@ -217,9 +272,9 @@ class ScenarioSession:
         if self._usage_error and not self.worker:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return
-        if self.locking and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
-            session.exitstatus = EXIT_BLOCKED
-        if self.worker or self.locking or self.config.getoption("collectonly"):
+        if self.runs_nothing and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = EXIT_BLOCKED if self.locking else EXIT_REFUSED
+        if self.worker or self.runs_nothing or self.config.getoption("collectonly"):
             return
         if not (self.verdicts.started or self.verdicts.runs or self.verdicts.broken or self.selection.kept):
             return
@@ -229,7 +284,10 @@ class ScenarioSession:
         if session.exitstatus != pytest.ExitCode.INTERRUPTED and not (session.shouldfail or session.shouldstop):
             # What was to run and never started owes a verdict too: a hook may have swallowed it.
             self.verdicts.started.update(dict.fromkeys(self.selection.kept))
-        self.verdicts.complete(self.config.rootpath, self.settings)
+        self.verdicts.complete(self.config.rootpath, self.settings, self.started_at)
+        from pytest_specbench.incidents.session import with_incidents
+        from pytest_specbench.reporting.report import RunInfo, make_report
+
         info = RunInfo.of(
             self.settings,
             run_id=UUID(self.settings.run_id),
@@ -243,6 +301,9 @@ class ScenarioSession:
             info,
             pytest_status=status,
             collection_problems=tuple(self.verdicts.problems),
+            altered=self._altered(),
+            kept=self._part.kept(),
+            resumed=self._part.facts(self.verdicts.runs.values()),
             other_failures=max(0, session.testsfailed - self.verdicts.failed - len(self.verdicts.problems)),
         )
         self._report = make_report(self.verdicts.in_order(), info=info)
@@ -251,9 +312,21 @@ class ScenarioSession:
         self._report = with_incidents(self._report, self.verdicts.in_order(), self.settings)
         if self._report.incidents:
             self._write_report(session)
+        self._part.end()
+
+    def _altered(self) -> tuple[str, ...]:
+        """What the work tree has otherwise than the trusted ref. What cannot be told has blocked every scenario."""
+        if self.settings.trusted_ref is None:
+            return ()
+        try:
+            return tuple(one.sentence for one in self.authority.altered)
+        except SpecbenchError as error:
+            return (str(error),)
 
     def _write_report(self, session: pytest.Session) -> None:
         """Write the report; it is written again with what became of the incidents, which may take a while."""
+        from pytest_specbench.reporting.write import write_report
+
         assert self._report is not None  # noqa: S101 - for the type checker: the caller has just made it
         redactor = Redactor.from_environment((), os.environ)
         try:
@@ -267,6 +340,10 @@ class ScenarioSession:
         """What stands outside of pytest's own output: blocked scenarios on stderr, and on stdout the report as JSON."""
         if self._report is None:
             return
+        from pytest_specbench.reporting.report import report_json
+        from pytest_specbench.reporting.text import printable_lines
+        from pytest_specbench.store.history import index_run
+
         capture = self.config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             index_run(self.settings.output, self.settings.run_folder)
@@ -284,12 +361,21 @@ class ScenarioSession:
         """The table at the end."""
         if self._usage_error:
             terminal.write_line(f"ERROR: {self._usage_error}", red=True)
+        for text in self._approved:
+            terminal.write_line(text)
+        if self._report is None or self.settings.format == "json":
+            from pytest_specbench.reporting.kept import kept_lines
+
+            for line in kept_lines(self._part.kept()):
+                terminal.write_line(line)
         if self._report is None:
             return
         if self._unwritten:
             terminal.write_line(self._unwritten, red=True)
         if self.settings.format == "json":
             return
+        from pytest_specbench.reporting.table import render_table
+
         writer = terminal._tw  # noqa: SLF001 - its width has no public name
         terminal.ensure_newline()
         terminal.section("specbench", sep="=")
@@ -310,6 +396,7 @@ class ScenarioSession:
     def unconfigure(self) -> None:
         """End what runs beside the session, and give back what was taken over."""
         self.close()
+        self._part.end()
         self._termination.restore()
 
     def close(self) -> None:

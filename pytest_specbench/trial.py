@@ -18,11 +18,14 @@ from pytest_specbench.core.records import AgentRecord, CheckResult, TrialRecord
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.atif import TrajectoryHead, build_trajectory, check_trajectory
-from pytest_specbench.recording.files import write_json
+from pytest_specbench.recording.files import DISK_FAULTS, unwritable, write_json
 from pytest_specbench.recording.folder import PostTestWriter, TrialFolder
 from pytest_specbench.recording.journal import TrialJournal
 from pytest_specbench.recording.redact_tree import redact_tree
+from pytest_specbench.recording.trial_file import write_trial
 from pytest_specbench.sandboxes.base import Sandbox, SandboxBackend, SandboxSpec
+from pytest_specbench.sandboxes.keeping import Keepable
+from pytest_specbench.sandboxes.room import refuse_full_disk
 from pytest_specbench.scenarios.fixtures import FixtureContent
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.trial_record import Invocation, Seen, conclude, measured, metadata, summary
@@ -54,6 +57,8 @@ class TrialPlan:
     invocation: Invocation
     run_folder: Path
     progress: Progress
+    keep: bool = False
+    """Leave the sandbox for a look, instead of removing it."""
 
 
 def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
@@ -61,7 +66,28 @@ def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
     (KeyboardInterrupt) ends it with the cause `interrupted`, after the sandbox is torn down.
     """
     seen = Seen(started=datetime.now(UTC))
-    folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
+    problems: list[str] = []
+    try:
+        folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
+        problems = _run_recorded(plan, folder, seen)
+    except OSError as error:
+        seen.failure = unwritable(error)
+    trial = _trial_record(plan, index, folder, seen, problems)
+    try:
+        folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
+        folder.write_summary(summary(plan.invocation, trial))
+        told = plan.invocation
+        write_trial(folder.path, trial, run_id=told.run_id, scenario_id=told.scenario_id, of=told.fingerprint)
+    except OSError as error:
+        seen.failure = unwritable(error)
+        return _trial_record(plan, index, folder, seen, problems)
+    return trial
+
+
+def _run_recorded(plan: TrialPlan, folder: TrialFolder, seen: Seen) -> list[str]:
+    """Take down what happens while it happens; return what is wrong with the trajectory. Raises OSError where the host
+    cannot write.
+    """
     journal = TrialJournal(
         folder,
         redactor=plan.redactor,
@@ -78,12 +104,30 @@ def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
             # The sandbox is gone by now; what is known is recorded before the interruption goes on, in the gate.
             seen.failure = BlockedError("the run was interrupted", cause=Cause.INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - a defect of ours or of a plug-in is nobody's score, and is told
-            seen.failure = seen.failure or BlockedError(
-                f"{type(error).__name__}: {error}", cause=Cause.INTERNAL_ERROR, hint="please report this as a defect"
+            seen.failure = (
+                seen.failure
+                or _full_disk(error)
+                or BlockedError(
+                    f"{type(error).__name__}: {error}",
+                    cause=Cause.INTERNAL_ERROR,
+                    hint="please report this as a defect",
+                )
             )
-            journal.note("internal_error", traceback=traceback.format_exc())
-    outcome, cause, reason = conclude(seen, _write_trajectory(plan, folder, journal, seen))
-    trial = TrialRecord(
+            if _full_disk(error) is None:
+                journal.note("internal_error", traceback=traceback.format_exc())
+    return _write_trajectory(plan, folder, journal, seen)
+
+
+def _full_disk(error: Exception) -> InfrastructureError | None:
+    """The failure of the host that an error tells of, whoever ran into it."""
+    return unwritable(error) if isinstance(error, OSError) and error.errno in DISK_FAULTS else None
+
+
+def _trial_record(
+    plan: TrialPlan, index: int, folder: TrialFolder, seen: Seen, trajectory_problems: list[str]
+) -> TrialRecord:
+    outcome, cause, reason = conclude(seen, trajectory_problems)
+    return TrialRecord(
         index=index,
         started_at=seen.started,
         outcome=outcome,
@@ -96,11 +140,9 @@ def run_trial(plan: TrialPlan, index: int, folder: TrialFolder) -> TrialRecord:
         agent=plan.agent,
         sandbox=seen.sandbox,
         artifacts_path=folder.path.relative_to(plan.run_folder).as_posix(),
+        kept=seen.kept,
         notes=tuple(plan.redactor.text(str(note)) for note in seen.all_notes),
     )
-    folder.write_metadata(metadata(plan.invocation, plan.agent, seen, index))
-    folder.write_summary(summary(plan.invocation, trial))
-    return trial
 
 
 def _write_trajectory(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: Seen) -> list[str]:
@@ -137,17 +179,31 @@ def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: S
     _prepare(agent, plan.task, deadlines.setup_sec)
     plan.progress("set-up", None)
     with _timed(seen, "setup"):
-        sandbox = set_up(plan, deadlines.setup_sec)
+        sandbox = set_up(plan, deadlines.setup_sec, lambda failed: _let_go(plan, failed, seen))
     try:
-        seen.sandbox = sandbox.record()
+        seen.sandbox = _within(deadlines.setup_sec, "asking the sandbox", sandbox.record)
         _agent_phase(plan, agent, sandbox, journal, seen)
         plan.progress("verification", None)
         with _timed(seen, "verification"):
             seen.checks = _verify(plan, sandbox, folder, deadlines.verification_sec)
+            _excuse_full_disk(sandbox, deadlines.verification_sec, seen)
     finally:
         plan.progress("teardown", None)
         with _timed(seen, "teardown"):
-            _tear_down(sandbox, deadlines.teardown_sec, seen)
+            _let_go(plan, sandbox, seen)
+
+
+def _excuse_full_disk(sandbox: Sandbox, seconds: float, seen: Seen) -> None:
+    """What failed where the disk takes nothing any more counts against nobody."""
+    content = seen.outcome is not None and seen.outcome.cause is Cause.VERIFIED and seen.outcome.exit_status == 0
+    if seen.failure is None and content and all(check.passed for check in seen.checks):
+        return
+    try:
+        run_bounded(lambda: refuse_full_disk(sandbox), seconds, phase="looking for room")
+    except InfrastructureError as error:
+        seen.failure = error
+    except DeadlineExceededError:
+        return  # what is known of the agent stands
 
 
 def _prepare(agent: Agent, task: AgentTask, seconds: float) -> None:
@@ -160,8 +216,8 @@ def _prepare(agent: Agent, task: AgentTask, seconds: float) -> None:
         ) from None
 
 
-def set_up(plan: TrialPlan, seconds: float) -> Sandbox:
-    """A running sandbox with every fixture in place."""
+def set_up(plan: TrialPlan, seconds: float, let_go: Callable[[Sandbox], None]) -> Sandbox:
+    """A running sandbox with every fixture in place. One whose fixtures fail is let go of."""
     made: list[Sandbox] = []
 
     def work() -> Sandbox:
@@ -185,7 +241,7 @@ def set_up(plan: TrialPlan, seconds: float) -> Sandbox:
         return run_bounded(work, seconds, phase="set-up", on_late=lambda late: late.close())
     except BaseException as error:
         for sandbox in made:
-            sandbox.close()
+            let_go(sandbox)
         if isinstance(error, DeadlineExceededError):
             raise InfrastructureError(
                 str(error), cause=Cause.SETUP_FAILED, hint="raise deadlines.setup_sec of the scenario"
@@ -196,7 +252,8 @@ def set_up(plan: TrialPlan, seconds: float) -> Sandbox:
 def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: TrialJournal, seen: Seen) -> None:
     """Let the agent act until it ends or its deadline comes; in either case nothing of it is left running."""
     scenario = plan.loaded.scenario
-    sandbox.set_network(scenario.runner.network.agent)
+    limits = scenario.deadlines
+    _within(limits.setup_sec, "switching the network", lambda: sandbox.set_network(scenario.runner.network.agent))
     seconds = scenario.deadlines.agent_sec
     deadline = time.monotonic() + seconds
     task = plan.task.at(deadline)
@@ -209,7 +266,7 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
         environment={**plan.spec.environment, **plan.secrets},
     )
     plan.progress("agent", 0)
-    sandbox.start_measuring()
+    _within(limits.setup_sec, "starting to measure", sandbox.start_measuring)
     begun = time.monotonic()
     try:
         seen.outcome = run_bounded(lambda: _act(agent, task, shell, journal), seconds, phase="agent")
@@ -219,7 +276,7 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
     except SpecbenchError as error:
         seen.failure = error
     except Exception as error:  # noqa: BLE001 - an agent's own defect is the agent's failure
-        seen.failure = AgentError(f"the agent crashed: {type(error).__name__}: {error}")
+        seen.failure = _full_disk(error) or AgentError(f"the agent crashed: {type(error).__name__}: {error}")
     finally:
         seen.agent_ms = (time.monotonic() - begun) * 1000
         seen.phases_ms["agent"] = seen.agent_ms
@@ -230,13 +287,34 @@ def _agent_phase(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: Trial
             journal.close(getattr(seen.failure or seen.outcome, "cause", Cause.AGENT_TIMEOUT))
         except InfrastructureError as error:
             seen.failure = error  # the host could not take down what happened, whatever the agent made of that
-    seen.usage = sandbox.stop_measuring()
-    plan.progress("kill", None)
-    with _timed(seen, "kill"):
-        seen.killed = sandbox.kill_all()
+    _end_what_is_left(plan, sandbox, seen)
     if isinstance(seen.failure, BlockedError):
         raise seen.failure  # nothing about the agent can be learned from what an infrastructure failure left behind
-    sandbox.set_network(scenario.runner.network.verification)
+    network = scenario.runner.network.verification
+    _within(limits.setup_sec, "switching the network", lambda: sandbox.set_network(network))
+
+
+def _end_what_is_left(plan: TrialPlan, sandbox: Sandbox, seen: Seen) -> None:
+    """Stop measuring, and kill what the agent left. A sandbox that fails here may have failed the agent before, at its
+    deadline for example: so nothing counts against it.
+    """
+    seconds = plan.loaded.scenario.deadlines.teardown_sec
+    try:
+        seen.usage = _within(seconds, "the end of measuring", sandbox.stop_measuring)
+        plan.progress("kill", None)
+        with _timed(seen, "kill"):
+            seen.killed = _within(seconds, "the kill of what the agent left", sandbox.kill_all)
+    except InfrastructureError as error:
+        if not isinstance(seen.failure, BlockedError):
+            seen.failure = error
+
+
+def _within[T](seconds: float, doing: str, function: Callable[[], T]) -> T:
+    """What `function` asks of the sandbox, which has failed when it does not answer in time."""
+    try:
+        return run_bounded(function, seconds, phase=doing)
+    except DeadlineExceededError as error:
+        raise InfrastructureError(str(error), hint="see whether the engine answers: docker info") from None
 
 
 def _act(agent: Agent, task: AgentTask, shell: PolicedShell, journal: TrialJournal) -> AgentOutcome:
@@ -288,12 +366,19 @@ def _verify(plan: TrialPlan, sandbox: Sandbox, folder: TrialFolder, seconds: flo
         return rest
 
     with PostTestWriter(folder.post_test, plan.redactor) as post_test:
+
+        def write(chunk: bytes) -> None:
+            try:
+                post_test.write(chunk)
+            except OSError as error:
+                raise unwritable(error) from error
+
         context = VerificationContext(
             scenario=plan.loaded.scenario,
             scenario_folder=plan.loaded.folder,
             sandbox=sandbox,
             folder=folder.verifier,
-            write=post_test.write,
+            write=write,
             remaining=left,
         )
 
@@ -311,8 +396,20 @@ def _verify(plan: TrialPlan, sandbox: Sandbox, folder: TrialFolder, seconds: flo
             redact_tree(folder.verifier, plan.redactor)  # what a verifier kept is the agent's, secrets included
 
 
-def _tear_down(sandbox: Sandbox, seconds: float, seen: Seen) -> None:
-    """Remove the sandbox. What cannot be removed is noted: it changes nothing about what the agent did."""
+def _let_go(plan: TrialPlan, sandbox: Sandbox, seen: Seen) -> None:
+    """Keep the sandbox where that was asked for, else remove it. What cannot be kept or removed is noted: it changes
+    nothing about what the agent did.
+    """
+    seconds = plan.loaded.scenario.deadlines.teardown_sec
+    if plan.keep:
+        try:
+            if not isinstance(sandbox, Keepable):
+                raise InfrastructureError(f"a {type(sandbox).__name__} cannot be kept")
+            seen.kept = run_bounded(sandbox.keep, seconds, phase="keeping the sandbox")
+        except (DeadlineExceededError, SpecbenchError) as error:
+            seen.notes.append(f"the sandbox was not kept, and is removed: {error}")
+        else:
+            return
     try:
         run_bounded(sandbox.close, seconds, phase="teardown")
     except (DeadlineExceededError, SpecbenchError) as error:

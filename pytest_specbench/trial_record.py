@@ -9,7 +9,15 @@ from pytest_specbench import __version__
 from pytest_specbench.agents.base import AgentOutcome
 from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.core.metrics import METRICS, Measurement
-from pytest_specbench.core.records import AgentRecord, CheckResult, Fingerprint, SandboxRecord, Scalar, TrialRecord
+from pytest_specbench.core.records import (
+    AgentRecord,
+    CheckResult,
+    Fingerprint,
+    KeptSandbox,
+    SandboxRecord,
+    Scalar,
+    TrialRecord,
+)
 from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause, Outcome
 from pytest_specbench.recording.atif import ATIF_VERSION
 from pytest_specbench.recording.metadata import TrialMetadata, TrialSummary, split_model, usage_of
@@ -33,6 +41,8 @@ class Seen:
     checks: tuple[CheckResult, ...] = ()
     phases_ms: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    kept: KeptSandbox | None = None
+    """The sandbox, where it was left for a look."""
 
     @property
     def all_notes(self) -> list[str]:

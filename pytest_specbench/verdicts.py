@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Status
-from pytest_specbench.gate import no_verdict
+from pytest_specbench.recording.attempts import attempts
 from pytest_specbench.scenarios.loader import SUFFIXES, load_scenario
 
 
@@ -61,26 +62,32 @@ class Verdicts:
             self.broken |= report.nodeid.endswith(SUFFIXES)
             self.problems.append(f"{report.nodeid}: {report.longreprtext}")
 
-    def complete(self, root: Path, settings: Settings) -> None:
-        """Give every scenario that started and gave no verdict a blocked one, with the reason as far as it is known."""
+    def complete(self, root: Path, settings: Settings, since: datetime) -> None:
+        """Give every scenario that started and gave no verdict a blocked one, with the reason as far as it is known.
+        `since` is when this session began: what is older is an earlier part's, when the run was resumed.
+        """
         for nodeid in self.started:
             if nodeid in self.runs:
                 continue
             why = self._died.get(nodeid, "the run ended before it gave a verdict")
             try:
                 loaded = load_scenario(root / nodeid.partition("::")[0])
-                written = _written(settings.run_folder / loaded.scenario.scenario_id / "run.json")
+                from pytest_specbench.gate import no_verdict  # here: a controller of workers runs no gate
+
+                written = _written(settings, loaded.scenario.scenario_id, since)
                 self.runs[nodeid] = written or no_verdict(loaded, settings, why)
             except (SpecbenchError, OSError):
                 self.unknown.append(nodeid)  # its file is gone: the report lists it by its node id
 
 
-def _written(path: Path) -> BenchmarkRun | None:
+def _written(settings: Settings, scenario_id: str, since: datetime) -> BenchmarkRun | None:
     """The record that an item wrote before it was cut off. Only a blocked one counts: a verdict that never arrived as a
     report may be anybody's file.
     """
-    try:
-        run = BenchmarkRun.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return run if run.status is Status.BLOCKED else None
+    for name in attempts(settings.run_folder, scenario_id)[:1]:
+        try:
+            run = BenchmarkRun.model_validate_json((settings.run_folder / name / "run.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return run if run.status is Status.BLOCKED and run.executed_at >= since else None
+    return None

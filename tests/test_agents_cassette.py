@@ -168,7 +168,7 @@ class TestReading:
         ("text", "expected"),
         [
             ("cassette: 1\ncassette: 1\n", ":2: the cassette is invalid: key 'cassette' is there twice"),
-            ("cassette: &a 1\nmodel: *a\n", ":2: the cassette is invalid: aliases are not allowed"),
+            ("cassette: &a 1\nmodel: *a\n", ":1: the cassette is invalid: uses a YAML anchor or alias"),
             ("cassette: [\n", "the cassette is invalid"),
             ("", "the cassette is invalid"),
             ("- 1\n", "the cassette is invalid"),

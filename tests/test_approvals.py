@@ -131,7 +131,7 @@ class TestApproving:
 
     def test_of_two_at_once_one_wins_and_the_other_is_told(self, kept: Project) -> None:
         passes(kept, 3)
-        line = [sys.executable, "-m", "pytest_specbench", "baseline", "approve", "--scenario", "demo", "--run", "latest"]
+        line = [sys.executable, "-m", "pytest_specbench", "baseline", "approve", "--scenario=demo", "--run=latest"]
         both = [
             subprocess.Popen(line, cwd=kept.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)

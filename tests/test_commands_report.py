@@ -19,7 +19,7 @@ from pytest_specbench.commands.place import FILES, SETTINGS, configuration, plac
 from pytest_specbench.core.audit import Acknowledged, Action, AuditEntry
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.status import Cause, Status
-from pytest_specbench.options import OPTIONS
+from pytest_specbench.option_table import OPTIONS
 from pytest_specbench.reporting.schemas import shipped_schema
 from pytest_specbench.store.audit import append
 

@@ -11,7 +11,8 @@ from pytest_specbench.core.records import MetricComparison
 from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause, Outcome, Status
 from pytest_specbench.core.verdict import judge
 
-INFRASTRUCTURE = sorted(set(Cause) - FUNCTIONAL_FAILURES - {Cause.VERIFIED, Cause.ACKNOWLEDGED, Cause.METRIC_REGRESSION})
+NO_FAULTS = {Cause.VERIFIED, Cause.ACKNOWLEDGED, Cause.METRIC_REGRESSION}
+INFRASTRUCTURE = sorted(set(Cause) - FUNCTIONAL_FAILURES - NO_FAULTS)
 
 
 def judged(*trials, tracked=("runtime_ms", "success")):

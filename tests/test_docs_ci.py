@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_specbench.options import OPTIONS
+from pytest_specbench.option_table import OPTIONS
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "ci.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)

@@ -17,7 +17,7 @@ from pytest_specbench.agents.models.cassette import Cassette, CassetteReply, Ent
 from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Status
-from pytest_specbench.options import OPTIONS, Option
+from pytest_specbench.option_table import OPTIONS, Option
 from pytest_specbench.sandboxes import SANDBOXES
 from pytest_specbench.scenarios import model
 from pytest_specbench.verifiers import CHECKS

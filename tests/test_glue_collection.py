@@ -268,6 +268,11 @@ class Actor:
 
 HEAVY = [
     "docker",
+    "requests",
+    "urllib3",
+    "urllib.request",
+    "asyncio",
+    "filelock",
     "pydantic",
     "terminal_bench",
     "litellm",
@@ -315,6 +320,24 @@ class TestInert:
         ]
         made = {path.name for path in project.path.iterdir()} - before
         assert made <= {"loaded.json", "__pycache__", "stdout", "stderr"}
+
+    def test_collecting_scenarios_imports_nothing_that_only_running_needs(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        project.file("conftest.py", INSPECT)
+        project.scenario()
+
+        result = project.pytester.run(
+            *(sys.executable, "-m", "pytest", "-p", "pytest_specbench.plugin"),
+            *("-p", "no:cacheprovider", "--collect-only", "--specbench-trials=2"),
+        )
+
+        assert result.ret == 0
+        loaded, ours = json.loads((project.path / "loaded.json").read_text())
+        assert loaded == ["pydantic", "yaml"]
+        rooms = {name.split(".")[1] for name in ours if "." in name}
+        assert not rooms & {"gate", "trial", "preparation", "facts"}
 
     def test_header_and_summary_are_those_of_pytest(self, project: Project) -> None:
         project.file("test_plain.py", "def test_one(): pass\n")

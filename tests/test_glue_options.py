@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scenario_files import Project, command
 
-from pytest_specbench.options import OPTIONS, Option
+from pytest_specbench.option_table import OPTIONS, Option
 
 GOOD: dict[str, tuple[str, Any]] = {
     "dataset": ("suite==1.0", "suite==1.0"),
@@ -33,6 +33,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "no-incident": ("true", True),
     "incidents": ("folder,github:team/tool", "folder,github:team/tool"),
     "incident-branches": ("main, release/*", ["main", "release/*"]),
+    "keep": ("true", True),
 }
 """Option -> a value as it is given, and as it stands in the settings."""
 
@@ -47,8 +48,8 @@ BAD = {
     "incidents": ["folders", "none,folder", "github:tool", "webhook:nowhere", ","],
 }
 
-ELSEWHERE = {"lock", "lock-check"}
-"""Options that run nothing; they have tests of their own."""
+ELSEWHERE = {"lock", "lock-check", "resume"}
+"""Options that run nothing, or need a run; they have tests of their own."""
 
 
 def option(name: str) -> Option:

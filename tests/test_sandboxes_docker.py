@@ -23,7 +23,7 @@ from pytest_specbench.sandboxes.docker_engine import identity_of, repository_of
 from pytest_specbench.sandboxes.docker_usage import Meter
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
-SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", None, ("none",), {}, {"org.specbench.test": "yes"})
+SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", None, ("none",), {}, {"org.specbench.test": "yes"}, 600.0)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,10 @@ def test_limits_and_labels_are_really_set(sandbox: DockerSandbox, engine: Any) -
     assert host["CapDrop"] == ["ALL"]
     assert "no-new-privileges" in host["SecurityOpt"]
     assert container.labels["org.specbench.sandbox"] == "1"
+    owner = {name for name in container.labels if name.startswith("org.specbench.owner.")}
+    assert owner == {f"org.specbench.owner.{part}" for part in ("machine", "boot", "pid", "begun", "deadline")}
+    # No folder of the host, and above all no socket of an engine.
+    assert (host["Binds"] or [], container.attrs["Mounts"], host.get("Devices") or []) == ([], [], [])
     assert sh(sandbox, "grep NoNewPrivs /proc/self/status").output.split()[-1] == b"1"
     assert sh(sandbox, "mknod /tmp/device b 7 0").exit_code != 0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
+import psutil
 import pytest
 
-from pytest_specbench.sandboxes.owner import PREFIX, is_abandoned, owner_labels
+from pytest_specbench.sandboxes.owner import PREFIX, deadline_label, is_abandoned, owner_labels
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +27,18 @@ def test_a_live_process_has_not():
     assert not is_abandoned(owner_labels())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system keeps the time as it was at the start")
+def test_a_live_process_has_not_when_the_clock_is_set(monkeypatch):
+    """As NTP does, or a machine that wakes up: psutil then moves the start of every process."""
+    labels = owner_labels()
+    boot = psutil.boot_time()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot + 7200)
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot + 7200)
+    assert not is_abandoned(labels)
+
+
 def test_another_process_with_the_same_number_is_not_the_owner():
-    assert is_abandoned({**owner_labels(), f"{PREFIX}started": "1000.0"})
+    assert is_abandoned({**owner_labels(), f"{PREFIX}begun": "-1000.0"})
 
 
 def test_an_earlier_boot_left_nothing_alive():
@@ -37,9 +49,20 @@ def test_another_machine_is_never_touched(labels_of_the_dead):
     assert not is_abandoned({**labels_of_the_dead, f"{PREFIX}machine": "another"})
 
 
-@pytest.mark.parametrize("name", ["machine", "boot", "pid", "started"])
+@pytest.mark.parametrize("name", ["machine", "boot", "pid", "begun"])
 def test_what_is_not_certain_is_never_touched(labels_of_the_dead, name):
     missing = {key: value for key, value in labels_of_the_dead.items() if key != PREFIX + name}
     assert not is_abandoned(missing)
-    if name in ("pid", "started"):
+    if name in ("pid", "begun"):
         assert not is_abandoned({**labels_of_the_dead, PREFIX + name: "?"})
+
+
+def test_a_deadline_that_is_over_takes_nothing_from_a_live_process():
+    assert not is_abandoned({**owner_labels(), **deadline_label(-3600.0)})
+
+
+def test_the_deadline_is_a_time_in_utc_or_not_there():
+    (told,) = deadline_label(90.0).values()
+    assert timedelta(seconds=80) < datetime.fromisoformat(told) - datetime.now(UTC) <= timedelta(seconds=90)
+    assert told.endswith("+00:00")
+    assert deadline_label(None) == {}

@@ -67,6 +67,8 @@ class AgentTask:
     solution: str | None = None
     """Text of the scenario's solution script; null where there is none."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    """Names of the host variables whose values must not be written down, besides those whose names tell."""
 
     def at(self, deadline: float) -> AgentTask:
         """The same task with the deadline of a phase that begins now."""

@@ -118,7 +118,7 @@ def _command(work: Work) -> Callable[[argparse.Namespace], int]:
 
 
 def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.approvals import approve, maintainer_of
+    from pytest_specbench.approvals import approve_as_asked, maintainer_of
     from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import proposal_text
 
@@ -127,10 +127,8 @@ def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
         proposal = propose_baseline(arguments.scenario, settings, maintainer_of(settings), now=datetime.now(UTC))
         print(proposal_text(proposal))
         return EXIT_REFUSED if proposal.reasons else EXIT_PASS
-    done = approve(arguments.scenario, settings)
-    replaced = "" if done.replaces is None else f", in place of {done.replaces.baseline_id}"
-    print(f"approved {done.record.baseline_id} by {done.by.principal} ({done.by.rotation}){replaced}")
-    print(f"wrote {done.path}\nnext: review and commit {settings.baselines}")
+    print(approve_as_asked(arguments.scenario, settings))
+    print(f"next: review and commit {settings.baselines}")
     return EXIT_PASS
 
 
@@ -177,9 +175,7 @@ def _of_scenario(trail: Trail, scenario_id: str | None) -> Trail:
 
     if scenario_id is None:
         return trail
-    histories = {
-        name: one for name, one in trail.baselines.items() if one.approval.entry.scenario_id == scenario_id
-    }
+    histories = {name: one for name, one in trail.baselines.items() if one.approval.entry.scenario_id == scenario_id}
     return Trail([filed for filed in trail.entries if filed.entry.scenario_id == scenario_id], (), histories)
 
 

@@ -19,7 +19,8 @@ def settings_here(given: Mapping[str, Any] | None = None) -> Settings:
     import pytest
     from _pytest.config import _prepareconfig  # no public way leads to a configuration without a session
 
-    from pytest_specbench.options import OPTIONS, read_settings
+    from pytest_specbench.option_table import OPTIONS
+    from pytest_specbench.options import read_settings
 
     arguments: list[str] = []
     for option in OPTIONS:

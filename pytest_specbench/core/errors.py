@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import lines_of, one_line
 
 
 class SpecbenchError(Exception):
     """Base of every error that a user of the tool may see; it is shown as text, never as a traceback.
 
     `where` is `file:line: key` or another place that can be opened, `expected` the valid form (with the nearest valid
-    name), `hint` the next command to run.
+    name), `hint` the next command to run. Any of them may quote a file of somebody else's: as text they are visible
+    characters only, and short.
     """
 
     def __init__(
@@ -22,11 +24,12 @@ class SpecbenchError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.message}" if self.where else self.message]
+        message = lines_of(self.message)
+        lines = [f"{one_line(self.where)}: {message}" if self.where else message]
         if self.expected:
-            lines.append(f"  expected: {self.expected}")
+            lines.append(f"  expected: {one_line(self.expected)}")
         if self.hint:
-            lines.append(f"  next: {self.hint}")
+            lines.append(f"  next: {one_line(self.hint)}")
         return "\n".join(lines)
 
 

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pytest_specbench.core.errors import ScenarioError
+from pytest_specbench.core.text import one_line
 
 type KeyPath = tuple[str | int, ...]
+
+MOST = 100
+"""How many problems of one file are told; it then has enough to mend."""
+_LISTED = 100
+"""How many names are listed, and looked at for the nearest."""
+_LONGEST = 200
+"""Characters of a key that are shown."""
+_MESSAGE = 500
+"""Characters of a message, which may quote a value."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,8 @@ def dotted(keys: KeyPath) -> str:
         if isinstance(key, int):
             text += f"[{key}]"
         else:
-            text += f".{key}" if text else key
+            shown = one_line(key, _LONGEST)
+            text += f".{shown}" if text else shown
     return text
 
 
@@ -46,18 +57,25 @@ def one_of(names: Iterable[str], given: object = None) -> str:
     names = list(names)
     if not names:
         return "none: there are none"
-    near = get_close_matches(given, names, n=1) if isinstance(given, str) else []
-    listed = f"one of {', '.join(names)}" if len(names) > 1 else names[0]
-    return listed + (f"; the nearest is {near[0]!r}" if near else "")
+    listed, more = names[:_LISTED], len(names) - _LISTED
+    near = get_close_matches(given, listed, n=1) if isinstance(given, str) and len(given) <= _LONGEST else []
+    shown = ", ".join(one_line(name, _LONGEST) for name in listed) + (f" and {more} more" if more > 0 else "")
+    listed_as = f"one of {shown}" if len(names) > 1 else shown
+    return listed_as + (f"; the nearest is {near[0]!r}" if near else "")
 
 
 def scenario_error(given: str, lines: Mapping[KeyPath, int], problems: Iterable[Problem]) -> ScenarioError:
-    """One error that holds all problems of the file `given`, in the order of their lines."""
+    """One error that holds the problems of the file `given`, in the order of their lines, and no more than `MOST`."""
     placed = sorted(
         ((place(given, lines, problem.keys, problem.line), problem) for problem in problems),
         key=lambda pair: _line(pair[0], given),
     )
-    errors = tuple(ScenarioError(problem.message, where=where, expected=problem.expected) for where, problem in placed)
+    errors = tuple(
+        ScenarioError(one_line(problem.message, _MESSAGE), where=where, expected=problem.expected)
+        for where, problem in placed[:MOST]
+    )
+    if len(placed) > MOST:
+        errors = (*errors, ScenarioError("and more problems, which are told when these are mended", where=given))
     number = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
     return ScenarioError(
         f"{number} in {given}", where=errors[0].where, hint=f"specbench validate {given}", problems=errors

@@ -71,6 +71,21 @@ class AgentRecord(Record):
     """What else shapes its behaviour, without secrets."""
 
 
+class KeptSandbox(Record):
+    """A sandbox that was left for a look: nothing of the agent runs in it, and its network is off."""
+
+    name: str
+    """Name of the container, or path of the folder."""
+    run_id: str
+    """The run that left it."""
+    scenario_id: str
+    """The scenario that it was made for."""
+    enter: str
+    """Command that looks into it."""
+    remove: str
+    """Command that removes it."""
+
+
 class TrialRecord(Record):
     """One trial: what happened, what it cost, where its artifacts lie."""
 
@@ -100,6 +115,10 @@ class TrialRecord(Record):
     """Folder of the trial, relative to the run folder."""
     repeated: bool = False
     """True for an attempt that failed for infrastructure's sake and was repeated; it is kept, and not counted."""
+    resumed: bool = False
+    """True when an earlier part of the run, which was resumed, ran it."""
+    kept: KeptSandbox | None = None
+    """Its sandbox, where that was left for a look; null: it was removed."""
     notes: tuple[str, ...] = ()
     """Things that were recorded and changed nothing: what was not enforced, what could not be torn down."""
 
@@ -221,6 +240,8 @@ class BenchmarkRun(Record):
     """What this scenario alone would make the command exit with: 0, 1 or 2."""
     flaky: bool = False
     """An earlier attempt of the same invocation ended otherwise; this is the last one."""
+    resumed: bool = False
+    """An earlier part of the run, which was resumed, gave this verdict; never true in `run.json` itself."""
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
     """Every metric over the counted trials."""
     metrics_tracked: tuple[str, ...] = ()

@@ -89,6 +89,10 @@ class Settings:
     """How many runs `gc --runs` keeps; None: as many as it was told."""
     keep_days: float | None = None
     """For how many days `gc --runs` keeps runs; None: for as many as it was told."""
+    keep: bool = False
+    """Leave the sandbox of each trial for a look."""
+    resume: str | None = None
+    """The run that is finished by this invocation, as it was asked for; None: a new run."""
     run_id: str = ""
     """UUID of the invocation."""
     run_folder: Path = Path()

@@ -9,14 +9,20 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from pytest_specbench.core.problems import KeyPath, Problem
+from pytest_specbench.core.problems import MOST, KeyPath, Problem
+from pytest_specbench.core.text import one_line
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MANY_BRACKETS = 1_000
 """Composing recurses in C, so that deep nesting would exhaust the stack: from here on the depth is counted first."""
 
+_INDENTED = " " * MAX_DEPTH
+"""Blocks nested by indentation alone have this in a line. So have some texts: the depth is then counted, too."""
+
 _TAG = "tag:yaml.org,2002:"
+_LONG = 100
+"""Characters of a value or a key that are shown."""
 _TEXT, _MAPPING, _LIST = f"{_TAG}str", f"{_TAG}map", f"{_TAG}seq"
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{0,40}(?:[eE][-+]?[0-9]{1,2})?")
@@ -71,7 +77,7 @@ def parse(content: bytes, *, of: str = "scenario") -> Parsed:
         return parsed
     try:
         text = content.decode("utf-8-sig")
-        problem = _refused(text)
+        problem = refused(text)
         root = None if problem else _Loader(text).get_single_node()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
@@ -103,11 +109,11 @@ def kind_of(value: object) -> str:
     return "a mapping" if isinstance(value, dict) else "a list"
 
 
-def _refused(text: str) -> Problem | None:
+def refused(text: str) -> Problem | None:
     """What must be refused before the text is composed: aliases (they can explode) and bottomless nesting."""
-    brackets = text.count("[") + text.count("{") + text.count("- ") + text.count("? ")
+    brackets = sum(map(text.count, ("[", "{", "- ", "? ", ": : ")))
     named = ("&" in text or "*" in text) and _ANCHOR.search(text)
-    if brackets <= MANY_BRACKETS and not named:
+    if brackets <= MANY_BRACKETS and not named and _INDENTED not in text:
         return None
     depth = 0
     loader = _Loader(text)
@@ -164,6 +170,9 @@ class _Builder:
         if node.tag not in (_MAPPING, _LIST):
             self._complain(node, keys, f"has the tag {_short(node.tag)}", "plain values without tags")
             return None
+        if len(keys) >= MAX_DEPTH:
+            self._complain(node, keys, "is nested too deeply", f"at most {MAX_DEPTH} levels")
+            return None
         if isinstance(node, MappingNode):
             return self._mapping(node, keys)
         items = []
@@ -184,7 +193,10 @@ class _Builder:
             here = (*keys, name)
             if name in result:
                 self._complain(
-                    key_node, here, f"the key {name!r} is there twice", f"it once; it is in line {lines[here]} already"
+                    key_node,
+                    here,
+                    f"the key {one_line(repr(name), _LONG)} is there twice",
+                    f"it once; it is in line {lines[here]} already",
                 )
                 continue
             lines[here] = key_node.start_mark.line + 1
@@ -198,7 +210,10 @@ class _Builder:
             self._complain(node, keys, "uses a YAML merge key, '<<'", "the content written out")
         else:
             self._complain(
-                node, keys, f"the key {node.value!r} is not read as text by YAML", f"a name; in quotes: '{node.value}'"
+                node,
+                keys,
+                f"the key {one_line(repr(node.value), _LONG)} is not read as text by YAML",
+                f"a name; in quotes: '{one_line(str(node.value), _LONG)}'",
             )
 
     def _scalar(self, node: ScalarNode, keys: KeyPath) -> Any:
@@ -215,9 +230,13 @@ class _Builder:
             return float(value)
         read_as = {"bool": "true or false", "int": "a number", "float": "a number", "timestamp": "a date"}
         if kind in read_as and isinstance(value, str):
+            value_shown = one_line(value, _LONG)
             instead = " or true or false" if kind == "bool" else " or a plain decimal" if kind != "timestamp" else ""
             self._complain(
-                node, keys, f"{value} is read as {read_as[kind]} by YAML", f"quotes round it, '{value}',{instead}"
+                node,
+                keys,
+                f"{value_shown} is read as {read_as[kind]} by YAML",
+                f"quotes round it, '{value_shown}',{instead}",
             )
         elif kind == "value":
             self._complain(node, keys, "= has a meaning of its own in YAML", "quotes round it, '='")
@@ -226,8 +245,9 @@ class _Builder:
         return value
 
     def _complain(self, node: Node, keys: KeyPath, message: str, expected: str) -> None:
-        self.problems.append(Problem(keys, message, expected.removesuffix(","), node.start_mark.line + 1))
+        if len(self.problems) <= MOST:
+            self.problems.append(Problem(keys, message, expected.removesuffix(","), node.start_mark.line + 1))
 
 
 def _short(tag: str) -> str:
-    return tag.replace(_TAG, "!!", 1)
+    return one_line(tag.replace(_TAG, "!!", 1), _LONG)

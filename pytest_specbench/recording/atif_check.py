@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pytest_specbench.core.text import one_line
 from pytest_specbench.recording.atif_models import ContentPart, Metrics, Step, Trajectory
 
+MAX_BYTES = 200_000_000
+"""A larger trajectory is not read."""
+MOST = 100
+"""How many problems are told."""
 _TOTALS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd")
 
 
@@ -23,9 +30,11 @@ def check_trajectory(document: dict[str, Any] | Path, strict: bool = True) -> li
     linkage of tool calls are checked, as Harbor's validator does. Never raises for bad content.
     """
     try:
-        return _check(document, strict=strict)
+        problems = _check(document, strict=strict)
     except RecursionError:
         return ["$: it is nested too deeply"]
+    told = [one_line(problem) for problem in problems[:MOST]]
+    return told if len(problems) <= MOST else [*told, f"$: and {len(problems) - MOST} problems more"]
 
 
 def _check(document: dict[str, Any] | Path, *, strict: bool) -> list[str]:
@@ -34,7 +43,7 @@ def _check(document: dict[str, Any] | Path, *, strict: bool) -> list[str]:
     if isinstance(document, Path):
         try:
             data = json.loads(
-                document.read_text("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_duplicates
+                _content(document).decode(), parse_constant=_no_constant, object_pairs_hook=_no_duplicates
             )
         except (OSError, ValueError) as error:
             return [f"$: {document} cannot be read as JSON: {error}"]
@@ -52,6 +61,16 @@ def _check(document: dict[str, Any] | Path, *, strict: bool) -> list[str]:
         problems += _not_finite(data, "$")
         problems += _strict(trajectory, "$")
     return problems
+
+
+def _content(path: Path) -> bytes:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no regular file")  # reading a pipe would never end
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(f"it is larger than {MAX_BYTES} bytes")
+    return data
 
 
 def _no_constant(text: str) -> float:
@@ -114,7 +133,8 @@ def _images(trajectory: Trajectory, folder: Path) -> Iterator[str]:
     for index, step in enumerate(trajectory.steps):
         for where, parts in _contents(step):
             for number, part in enumerate(parts):
-                if part.source and "://" not in part.source.path and not (folder / part.source.path).exists():
+                # Unlike Path.exists it answers for every name.
+                if part.source and "://" not in part.source.path and not os.path.exists(folder / part.source.path):  # noqa: PTH110
                     yield f"$.steps[{index}].{where}[{number}].source.path: there is no file {part.source.path!r}"
 
 
@@ -139,7 +159,7 @@ def _strict(trajectory: Trajectory, path: str) -> Iterator[str]:
         yield from _tool_calls(step, here, cut_off=index == last)
         yield from _amounts(step.metrics, f"{here}.metrics")
         if step.timestamp is not None:
-            at = datetime.fromisoformat(step.timestamp)
+            at = datetime.fromisoformat(step.timestamp.replace("Z", "+00:00"))  # noqa: FURB162 - as it was validated
             if at.tzinfo is None:
                 yield f"{here}.timestamp: {step.timestamp!r} has no time zone"
             else:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from pytest_specbench.core.redact import Redactor
+from pytest_specbench.recording.files import append_whole
 
 PROMPT = "$ "
 CAST_LIMIT = 64_000_000
@@ -100,6 +101,4 @@ class CastWriter:
         if self._left <= 0:
             cut = [round(self._time, 6), "o", "\r\n[the recording is cut here: it is too long]\r\n"]
             encoded = json.dumps(cut).encode() + b"\n"
-        view = memoryview(encoded)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        append_whole(self._descriptor, encoded)

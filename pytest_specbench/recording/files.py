@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
-_CHUNK = 1 << 20
+from pytest_specbench.core.errors import InfrastructureError
+
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Errors by which a system says that a disk takes nothing, whatever is asked of it."""
+
+
+def unwritable(error: OSError) -> InfrastructureError:
+    """What is raised instead of the system's own error where the artifacts cannot be written: the host's failure."""
+    return InfrastructureError(
+        f"cannot write the artifacts: {error.strerror or type(error).__name__}",
+        hint="see that the disk of the artifacts has room",
+    )
 
 
 def write_json(path: Path, data: BaseModel | Mapping[str, Any] | Sequence[Any]) -> None:
@@ -41,6 +53,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append `data` to a file that only we write; where the disk does not take all of it, nothing is appended."""
+    size = os.fstat(descriptor).st_size
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from pytest_specbench.core.errors import AgentStoppedError, InfrastructureError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.cast import CastWriter
+from pytest_specbench.recording.files import append_whole
 from pytest_specbench.recording.folder import TrialFolder
 
 EVENTS_LIMIT = 256_000_000
@@ -141,10 +142,12 @@ class TrialJournal:
                 return
             self._stopped = self._stopped or Cause.AGENT_TIMEOUT
             self._ended = True
-            if self._broken is None:
-                self._cast.close(self._now())
-                os.fsync(self._log)
-            os.close(self._log)
+            try:
+                if self._broken is None:
+                    self._cast.close(self._now())
+                    os.fsync(self._log)
+            finally:
+                os.close(self._log)
 
     @property
     def steps(self) -> tuple[RecordedStep, ...]:
@@ -276,9 +279,7 @@ class TrialJournal:
         if self._left <= 0 and not own:
             cut = {"t": line["t"], "at": at, "event": "cut", "details": {"reason": "the log is too long"}}
             encoded = json.dumps(cut).encode() + b"\n"
-        view = memoryview(encoded)
-        while view:
-            view = view[os.write(self._log, view) :]
+        append_whole(self._log, encoded)
 
 
 def _plain(step: RecordedStep) -> dict[str, Any]:

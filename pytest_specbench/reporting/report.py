@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from pytest_specbench.core.metrics import MetricSummary
 from pytest_specbench.core.model import Record
-from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun
+from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun, KeptSandbox
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.incident import IncidentReport
@@ -98,6 +98,10 @@ class ScenarioReport(Record):
     """Trials that count."""
     trials_repeated: int
     """Attempts that failed for infrastructure's sake and were repeated; they do not count."""
+    trials_resumed: int = 0
+    """Trials that an earlier part of the run, which was resumed, had completed."""
+    resumed: bool = False
+    """The verdict is an earlier part's; nothing was run again."""
     metrics_tracked: tuple[str, ...]
     """The metrics that the gate looks at."""
     metrics: dict[str, MetricSummary]
@@ -108,6 +112,19 @@ class ScenarioReport(Record):
     """Files of the decisive trial, relative to `run_folder`; null where one was not made."""
     notes: str
     """For whoever triages; empty for a plain pass."""
+
+
+class Resumed(Record):
+    """What a run that was cut short and resumed took from its earlier parts."""
+
+    part: int
+    """Number of this part; the run itself was the first."""
+    first_started_at: AwareDatetime
+    """When the first part began."""
+    scenarios: tuple[str, ...]
+    """Scenarios whose verdict is an earlier part's; nothing of them was run again."""
+    trials: int
+    """Trials of the other scenarios that an earlier part had completed."""
 
 
 class Summary(Record):
@@ -152,10 +169,16 @@ class Report(Record):
     """Scenarios that started and gave no verdict."""
     collection_problems: tuple[str, ...] = ()
     """What could not be collected, and why."""
+    altered: tuple[str, ...] = ()
+    """What the work tree has otherwise than the trusted ref of what decides about it, a sentence each."""
     incidents: tuple[IncidentReport, ...] = ()
     """Who was told of regressions and recoveries, and who was not."""
     summary: Summary
     """The scenarios above, counted by status."""
+    resumed: Resumed | None = None
+    """What earlier parts of the run gave; null for a run that was not resumed."""
+    kept: tuple[KeptSandbox, ...] = ()
+    """Sandboxes that were left for a look, with the commands that enter and remove them."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +203,12 @@ class RunInfo:
     """Scenarios that started and gave no verdict."""
     collection_problems: tuple[str, ...] = ()
     """What could not be collected, one text each."""
+    resumed: Resumed | None = None
+    """What earlier parts of the run gave."""
+    kept: tuple[KeptSandbox, ...] = ()
+    """Sandboxes that were left for a look."""
+    altered: tuple[str, ...] = ()
+    """What was altered in comparison with the trusted ref, one sentence each."""
     other_failures: int = 0
     """Ordinary tests of the same session that failed."""
 
@@ -225,6 +254,9 @@ def make_report(runs: Sequence[BenchmarkRun], *, info: RunInfo) -> Report:
         missing_verdicts=info.missing,
         collection_problems=info.collection_problems,
         summary=summary_of([run.status for run in runs]),
+        altered=info.altered,
+        resumed=info.resumed,
+        kept=info.kept,
     )
 
 
@@ -252,6 +284,8 @@ def scenario_report(run: BenchmarkRun) -> ScenarioReport:
         baseline_id=run.comparison.baseline_id,
         trials=len(run.trials) - repeated,
         trials_repeated=repeated,
+        trials_resumed=len(run.trials) if run.resumed else sum(trial.resumed for trial in run.trials),
+        resumed=run.resumed,
         metrics_tracked=run.metrics_tracked,
         metrics=run.metrics,
         artifacts_path=run.artifacts_path,

@@ -8,6 +8,7 @@ from itertools import chain
 
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.incident import incident_line
+from pytest_specbench.reporting.kept import kept_lines
 from pytest_specbench.reporting.report import Report, ScenarioReport
 from pytest_specbench.reporting.text import cell_width, encodes, pad, printable, wrap
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
@@ -103,6 +104,8 @@ class _Table:
         self._track_the_rest()
         lines += chain.from_iterable(self.wrap(note) for note in self.footnotes.notes())
         lines.append("")
+        lines += [self.text(line) for line in kept_lines(report.kept)]
+        lines += self.wrap(_resumed(report)) if report.resumed else []
         lines += self.wrap(_counts(report))
         lines.append(f"artifacts: {self.text(report.run_folder)}")
         lines.append(f"specbench: exit {report.exit_code}: {self.text(report.exit_reason)}")
@@ -199,3 +202,13 @@ def _counts(report: Report) -> str:
     total = summary.total + len(report.missing_verdicts)
     counted = ", ".join(f"{count} {word}" for count, word in parts if count)
     return f"{total} {'scenario' if total == 1 else 'scenarios'}" + (f": {counted}" if counted else "")
+
+
+def _resumed(report: Report) -> str:
+    """What an earlier part of the run gave."""
+    assert report.resumed is not None  # noqa: S101 - for the type checker: the caller has asked
+    taken, total = len(report.resumed.scenarios), report.summary.total
+    if total and taken == total and not (report.missing_verdicts or report.interrupted):
+        return "resumed: nothing was left to do, every verdict is from an earlier part"
+    trials = f", and {report.resumed.trials} of the trials" if report.resumed.trials else ""
+    return f"resumed: {taken} of {total} verdicts are from the earlier part of the run{trials}"

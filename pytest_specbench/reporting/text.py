@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from pytest_specbench.core.text import visible
+
 
 def printable(text: str, encoding: str = "utf-8") -> str:
     """The text on one line, with everything that could steer a terminal or a parser shown as an escape.
@@ -13,16 +15,7 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     and so on, every kind of space becomes a plain one, and what `encoding` cannot hold becomes an escape as well.
     The scenario, the agent and the sandbox choose these strings, so nothing of theirs is shown without it.
     """
-    shown = "".join(_shown(character) for character in text)
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _shown(character: str) -> str:
-    if character.isprintable():
-        return character
-    if unicodedata.category(character) == "Zs":
-        return " "
-    return character.encode("unicode_escape").decode("ascii")
+    return visible(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def printable_lines(text: str, encoding: str = "utf-8") -> list[str]:

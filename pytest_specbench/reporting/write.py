@@ -18,6 +18,7 @@ from pytest_specbench.recording.files import update_latest, write_bytes, write_j
 from pytest_specbench.recording.repository import git_commit
 from pytest_specbench.reporting.report import Report, report_json
 
+FILES = ("report", "summary", "run_metadata")
 PACKAGES = ("pytest", "pytest-xdist", "docker", "terminal-bench", "litellm", "pydantic", "psutil", "specify-cli")
 """Whose versions a run's metadata holds."""
 
@@ -25,6 +26,8 @@ PACKAGES = ("pytest", "pytest-xdist", "docker", "terminal-bench", "litellm", "py
 def write_report(report: Report, settings: Settings, *, started_at: datetime, redactor: Redactor) -> None:
     """Write the run's files; `latest` points at the run when everything is there."""
     folder = settings.run_folder
+    if settings.resume is not None:
+        _set_aside(folder)
     write_json(folder / "report.json", redactor.json(report_json(report)))
     write_json(folder / "summary.json", redactor.json(_summary(report)))
     write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
@@ -37,6 +40,16 @@ def ignore_artifacts(output: Path) -> None:
     ignore = output / ".gitignore"
     if not ignore.exists():
         write_bytes(ignore, b"# Artifacts of pytest-specbench; what is to last goes into the baselines.\n*\n")
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep the files of the earlier part of a run that was resumed, as `report.part-01.json` and so on."""
+    number = 1
+    while any((folder / f"{name}.part-{number:02d}.json").exists() for name in FILES):
+        number += 1
+    for name in FILES:
+        if (folder / f"{name}.json").is_file():
+            write_bytes(folder / f"{name}.part-{number:02d}.json", (folder / f"{name}.json").read_bytes())
 
 
 def _summary(report: Report) -> dict[str, Any]:

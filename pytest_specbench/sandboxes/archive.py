@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Self
 
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.base import FetchTooLargeError
@@ -17,6 +18,17 @@ STREAM_LIMIT = 1_000_000_000
 """Most bytes that are streamed for one fetch, wanted files or not: a sparse file may pretend to be endless."""
 MAX_ENTRIES = 250_000
 """The most files and folders that one fetch looks through."""
+MAX_HEADER = 1_000_000
+"""Longest further header (a long name, attributes): it is read at once, before anything is known of its file."""
+RAW_LIMIT = STREAM_LIMIT + 2_048 * MAX_ENTRIES
+"""Most bytes that are taken from a stream, headers included."""
+_FURTHER_HEADERS = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
 
 
 def pack_directory(name: str, *, owner: tuple[int, int] = (0, 0)) -> bytes:
@@ -112,10 +124,11 @@ def read_regular(chunks: Iterator[bytes], path_of: Callable[[str], str | None], 
         return path_of(plain) if plain else None
 
     try:
-        with tarfile.open(fileobj=_Chunks(chunks), mode="r|") as archive:
+        with tarfile.open(fileobj=_Chunks(chunks), mode="r|", tarinfo=_Member) as archive:
             headers: list[tarfile.TarInfo] = archive.members  # type: ignore[attr-defined]  # typeshed leaves it out
             for member in archive:
                 headers.clear()  # or those of all files that there are would be kept
+                _refuse_negative(member.size)
                 budget.look(member.size)  # before any of it is read
                 path = wanted(member.name) if member.isreg() or member.islnk() else None
                 if path is None:
@@ -126,9 +139,37 @@ def read_regular(chunks: Iterator[bytes], path_of: Callable[[str], str | None], 
                 budget.take(member.size)
                 source = archive.extractfile(member)
                 found.files[path] = source.read() if source else b""
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, *_NONSENSE) as error:
         raise InfrastructureError(f"the sandbox gave an archive that cannot be read: {error}") from error
     return found
+
+
+_NONSENSE = (ValueError, ArithmeticError, LookupError, TypeError)
+"""What tarfile raises besides its own errors for fields that are no numbers, too large or in no known encoding."""
+
+
+def _refuse_negative(size: int) -> None:
+    if size < 0:  # it would give back what was counted already
+        raise tarfile.ReadError(f"a member of {size} bytes")
+
+
+class _Member(tarfile.TarInfo):
+    """A header that is believed only so far. By itself tarfile takes a broken header behind the first for the end of
+    the archive, so that files would seem not to be there.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # typeshed leaves it out
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error}, where a file or the end is due") from None
+        _refuse_negative(info.size)
+        if info.type in _FURTHER_HEADERS and info.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info
 
 
 class _Chunks(io.RawIOBase):
@@ -137,6 +178,7 @@ class _Chunks(io.RawIOBase):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._rest = b""
+        self._taken = 0
 
     def read(self, size: int = -1) -> bytes:
         while not self._rest:
@@ -144,6 +186,9 @@ class _Chunks(io.RawIOBase):
             if chunk is None:
                 return b""
             self._rest = chunk
+            self._taken += len(chunk)
+            if self._taken > RAW_LIMIT:
+                raise FetchTooLargeError(f"the archive to look through holds more than {RAW_LIMIT} bytes", hint=_WHOLE)
         size = len(self._rest) if size < 0 else size
         taken, self._rest = self._rest[:size], self._rest[size:]
         return taken

@@ -36,6 +36,8 @@ class SandboxSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     """What identifies the owner, for reaping what a dead run left behind."""
+    lifetime_sec: float | None = None
+    """All deadlines of the phases together: when it should be gone at the latest. For information; null: not known."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,17 @@ def locate(root: Path, membership: str) -> Cgroup | None:
     return Cgroup(memory, memory_version, cpu, cpu_version)
 
 
+def of_process(pid: int, container: str, *, root: Path, proc: Path) -> Cgroup | None:
+    """The control group of a container's process; None when process ids here are not the engine's, or it is not
+    mounted.
+    """
+    try:
+        membership = (proc / str(pid) / "cgroup").read_text()
+    except OSError:
+        return None
+    return locate(root, membership) if container in membership else None
+
+
 def _folder(
     root: Path, controller: str, by_controller: dict[str, tuple[str, str]], unified: str | None
 ) -> tuple[Path | None, int]:
@@ -91,6 +102,17 @@ def reset_peak(group: Cgroup) -> bool:
     except OSError:
         return False
     return True
+
+
+def shared_memory(group: Cgroup) -> int | None:
+    """Bytes of shared memory and of files in memory; None where that cannot be told."""
+    if group.memory is None:
+        return None
+    try:
+        table = _table(group.memory / "memory.stat")
+    except OSError:
+        return None
+    return table.get("total_shmem" if group.memory_version == 1 else "shmem")
 
 
 def _cpu_ns(group: Cgroup) -> int | None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from pytest_specbench.core.errors import BlockedError, SpecbenchError
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.user_cache import user_cache
 from pytest_specbench.sandboxes import SANDBOXES
-from pytest_specbench.sandboxes.base import SandboxBackend
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, build_runner
+
+if TYPE_CHECKING:
+    from pytest_specbench.sandboxes.base import SandboxBackend
 
 BUILD_SEC = 900.0
 """How long another process's build of the same image is waited for."""
@@ -53,6 +54,8 @@ def _ensure(backend: SandboxBackend, image: str) -> str:
         return "is there"
     if image != RUNNER_IMAGE:
         backend.identify(image)
+    from filelock import FileLock  # here, since it brings asyncio along
+
     with FileLock(_lock_file(image), timeout=BUILD_SEC):
         if _is_there(backend, image):
             return "was built by another process"
@@ -71,18 +74,9 @@ def _is_there(backend: SandboxBackend, image: str) -> bool:
 
 
 def _lock_file(image: str) -> Path:
-    folder = cache_folder()
+    folder = user_cache() or Path(tempfile.gettempdir())
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"build-{image.replace('/', '_').replace(':', '_')}.lock"
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this package; it may not exist yet."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "pytest-specbench"
 
 
 def _line(text: str) -> str:

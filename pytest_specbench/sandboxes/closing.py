@@ -14,7 +14,7 @@ class Closing:
     """A flag that can be waited for together with a socket or a pipe: every watcher has a descriptor of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._writers: set[int] = set()
         self._closed = False
 
@@ -36,6 +36,7 @@ class Closing:
         finally:
             with self._lock:
                 self._writers.discard(writer)
+                self._lock.notify_all()
             os.close(writer)
             os.close(reader)
 
@@ -46,6 +47,11 @@ class Closing:
                 self._closed = True
                 for writer in self._writers:
                     os.write(writer, b"x")
+
+    def wait_until_unwatched(self, seconds: float) -> bool:
+        """Wait until every watcher has ended, at most `seconds`; whether they have."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._writers, seconds)
 
 
 def closed_error() -> InfrastructureError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -13,15 +15,15 @@ import requests
 from docker import APIClient
 from docker.errors import APIError
 
-from pytest_specbench.core.errors import AgentError
-from pytest_specbench.core.records import ImageIdentity, SandboxRecord
+from pytest_specbench.core.errors import AgentError, InfrastructureError
+from pytest_specbench.core.records import ImageIdentity, KeptSandbox, SandboxRecord
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
 from pytest_specbench.sandboxes.closing import Closing
+from pytest_specbench.sandboxes.docker_actor import ROOT, Actor, find_actor, numbers_of
 from pytest_specbench.sandboxes.docker_container import (
     abandoned_containers,
     create_container,
-    effective_user,
     is_not_running,
     remove_container,
     require_shell,
@@ -37,10 +39,13 @@ from pytest_specbench.sandboxes.docker_engine import (
     identity_of,
     inspect_image,
 )
-from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, Command, NotStartedError, Watch, run
+from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, KILLED, Command, LostError, NotStartedError, Watch, run
 from pytest_specbench.sandboxes.docker_files import ContainerFiles
+from pytest_specbench.sandboxes.docker_freeze import Still, look_still
 from pytest_specbench.sandboxes.docker_keeper import REPLACED, Keeper, ReplacedError
+from pytest_specbench.sandboxes.docker_kept import keep_container, kept_containers, remove_kept_containers
 from pytest_specbench.sandboxes.docker_kill import kill_token
+from pytest_specbench.sandboxes.docker_life import Life
 from pytest_specbench.sandboxes.docker_usage import Meter
 from pytest_specbench.sandboxes.output import Output
 
@@ -88,6 +93,18 @@ class DockerBackend:
             api.close()
         return tuple(removed)
 
+    def kept(self) -> tuple[KeptSandbox, ...]:
+        return self._asked(kept_containers)
+
+    def remove_kept(self) -> tuple[str, ...]:
+        return self._asked(remove_kept_containers)
+
+    def _asked[T](self, question: Callable[[APIClient], tuple[T, ...]]) -> tuple[T, ...]:
+        """What the engine answers; nothing where there is none."""
+        with contextlib.suppress(*ENGINE_FAULTS), contextlib.closing(connect()) as api:
+            return question(api)
+        return ()
+
     def start(self, spec: SandboxSpec) -> DockerSandbox:
         api = connected()
         # The name is known beforehand, so that what an interrupted request made can be removed too.
@@ -121,8 +138,15 @@ class DockerSandbox:
         self._spec = spec
         self._image = image
         self._user = spec.user or str((image.get("Config") or {}).get("User") or "") or "0:0"
+        self._actor = ROOT
+        self._actor_is_known = False
+        """Nothing was put since it was looked at, which might have given the actor what is root's."""
         self._files = ContainerFiles(api, container, spec.workdir, (0, 0))
-        self._keeper = Keeper(api, container, spec.environment.get("PATH") or search_path(image))
+        self._path = spec.environment.get("PATH") or search_path(image)
+        self._keeper = Keeper(api, container, self._path)
+        self._life = Life(api, container)
+        self._reviving = threading.RLock()
+        """Held while we end the container, so that nobody takes our own doing for somebody else's."""
         self._network: Literal["none", "bridge"] = "none"
         self._was_connected = False
         self._meter: Meter | None = None
@@ -134,17 +158,38 @@ class DockerSandbox:
 
     def prepare(self) -> None:
         """Give the workdir to the user who acts, and connect the network of the first phase."""
-        with engine_errors("look at what was started"):
-            self._keeper.remember_processes()
-        with engine_errors("look for a shell"):
-            require_shell(self._image, self._files.exists)
-        owner = effective_user(self._user, self._run_briefly)
-        self._files = ContainerFiles(self._api, self._container, self.workdir, owner)
-        with engine_errors(f"make the workdir {self.workdir}"):
-            if owner != (0, 0) or not self._files.exists(PurePosixPath(self.workdir)):
-                self._files.make_folder(PurePosixPath(self.workdir))
+        numbers = numbers_of(self._user)
+        with ThreadPoolExecutor(1) as pool:
+            shell = pool.submit(self._require_shell)
+            with engine_errors("look at what was started"):
+                self._life.begin()
+                self._keeper.remember_processes()
+            shell.result()
+            # What takes the engine long is done at the same time. It answers little else while it puts files.
+            workdir = pool.submit(self._make_workdir, numbers) if numbers else None
+            self._actor = self._find_actor()
+            workdir = workdir or pool.submit(self._make_workdir, (self._actor.uid, self._actor.gid))
+            self._files = workdir.result()
         if self._spec.networks:
             self.set_network(self._spec.networks[0])
+
+    def _require_shell(self) -> None:
+        with engine_errors("look for a shell"):
+            require_shell(self._image, self._files.exists)
+
+    def _make_workdir(self, owner: tuple[int, int]) -> ContainerFiles:
+        """Make the workdir; return the container's files as its owner puts them."""
+        files = ContainerFiles(self._api, self._container, self.workdir, owner)
+        with engine_errors(f"make the workdir {self.workdir}"):
+            if owner != (0, 0) or not files.exists(PurePosixPath(self.workdir)):
+                files.make_folder(PurePosixPath(self.workdir))
+        return files
+
+    def _find_actor(self) -> Actor:
+        variables = [entry.partition("=")[0] for entry in (self._image.get("Config") or {}).get("Env") or []]
+        actor = find_actor(self._user, self._run_briefly, self._path.split(":"), [*variables, *self._spec.environment])
+        self._actor_is_known = True
+        return actor
 
     def exec(
         self,
@@ -170,7 +215,11 @@ class DockerSandbox:
                 if self._ruined is not None:
                     break
                 try:
-                    return run(self._api, self._container, command, output, watch)
+                    code = run(self._api, self._container, command, output, watch)
+                except LostError:
+                    if not self._ended():
+                        raise InfrastructureError("the engine was restarted while a command ran") from None
+                    return KILLED
                 except NotStartedError as error:
                     if not self._dies():
                         # Too many processes, or no memory left for one more: what a shell says when it cannot fork.
@@ -179,8 +228,15 @@ class DockerSandbox:
                 except APIError as error:
                     if not (is_not_running(error) and self._dies()):
                         raise
+                else:
+                    if code == KILLED:
+                        with self._reviving:
+                            self._life.refuse_outsiders()
+                    return code
                 # A command may have killed the keeper, which is its own doing and not the engine's.
-                self._restart()
+                with self._reviving:
+                    self._life.ended()
+                    self._restart()
             self._ruined = self._ruined or "the program that keeps it up ends at once"
             output(f"the sandbox cannot be started again: {self._ruined}\n".encode())
             return CANNOT_RUN
@@ -194,6 +250,7 @@ class DockerSandbox:
         return True
 
     def put(self, archive: bytes, target: str) -> None:
+        self._actor_is_known = False
         with engine_errors(f"put files into {target}"):
             self._files.put(archive, target)
 
@@ -218,7 +275,10 @@ class DockerSandbox:
     def start_measuring(self) -> None:
         meter = Meter(self._api, self._container)
         with engine_errors("measure the sandbox"):
-            self._keeper.remember_programs()
+            if self._actor.confined and not self._actor_is_known:
+                self._actor = self._find_actor()
+            if not self._actor.confined:
+                self._keeper.remember_programs()
             meter.resume()
         self._meter = meter
 
@@ -231,13 +291,25 @@ class DockerSandbox:
         return meter.finish()
 
     def kill_all(self) -> tuple[str, ...]:
-        with engine_errors("end what runs in the sandbox"):
-            left = self._keeper.others()
-            # Also when nothing is seen: who forks and ends all the time, or is traced, is in no list.
-            self._restart()
+        with engine_errors("end what runs in the sandbox"), self._reviving:
+            self._life.ended()
+            still = self._look_still()
+            left = self._keeper.others() if still is None else still.others
+            if still is None or not still.untouched:
+                # Also when nothing is seen: who forks and ends all the time, or is traced, is in no list.
+                self._restart()
         if self._ruined == REPLACED:
             raise AgentError(REPLACED, cause=Cause.VERIFIER_SAID_NO)
         return left
+
+    def _look_still(self) -> Still | None:
+        """What is in the container, where that proves what else is not: nobody could reach what is ours, and no command
+        is on its way.
+        """
+        known = self._actor.confined and self._actor_is_known and self._ruined is None
+        if not known or not self._closing.wait_until_unwatched(0):
+            return None
+        return look_still(self._api, self._container, self._keeper)
 
     def close(self) -> None:
         self._closing.close()
@@ -251,13 +323,32 @@ class DockerSandbox:
             self._api.close()
             self._removed = True
 
+    def keep(self) -> KeptSandbox:
+        self._closing.close()
+        with self._removing:
+            if self._removed or not self._closing.wait_until_unwatched(KILL_SEC):
+                raise InfrastructureError("the sandbox is removed already, or a command in it does not end")
+            if self._meter is not None:
+                self._meter.pause()
+                self._meter = None
+            with engine_errors("keep the sandbox"):
+                self.set_network("none")
+                self._restart()
+                kept = keep_container(self._api, self._container, self._spec.labels)
+            self._api.close()
+            self._removed = True
+        return kept
+
     def record(self) -> SandboxRecord:
         with engine_errors("ask the engine about itself"):
             info: dict[str, Any] = self._api.info()
+        # Without root nobody can set limits in cgroup v1; Podman says that it does, and leaves them out.
+        rootless = info.get("Rootless") or "name=rootless" in (info.get("SecurityOptions") or [])
+        limits = not rootless or info.get("CgroupVersion") == "2"
         enforced = {
-            "cpus": bool(info.get("CpuCfsQuota")),
-            "memory": bool(info.get("MemoryLimit")),
-            "pids": bool(info.get("PidsLimit")),
+            "cpus": limits and bool(info.get("CpuCfsQuota")),
+            "memory": limits and bool(info.get("MemoryLimit")),
+            "pids": limits and bool(info.get("PidsLimit")),
             "network": True,
         }
         engine = f"{info.get('ServerVersion', 'unknown')} (cgroup v{info.get('CgroupVersion') or '1'})"
@@ -276,17 +367,24 @@ class DockerSandbox:
             self._ruined = self._keeper.restart() or self._ruined
         except ReplacedError:
             self._ruined = REPLACED
+        self._life.begin()
         if self._meter is not None:
             self._meter.resume()
 
     def _kill(self, token: str) -> None:
         """Kill one command's processes; when that is not certain, everything."""
+        self._ended()  # what was held up from outside did not take too long
         try:
             certain = kill_token(self._run_briefly, token)
         except ENGINE_FAULTS:
             certain = False
         if not certain:
-            self._restart()
+            with self._reviving:
+                self._restart()
+
+    def _ended(self) -> bool:
+        with self._reviving:
+            return self._life.ended()
 
     def _run_briefly(self, argv: list[str], user: str) -> tuple[int | None, bytes]:
         """Run a command of ours as `user`; it has nothing to wait for."""
@@ -297,4 +395,6 @@ class DockerSandbox:
                 code = run(self._api, self._container, Command(argv, user), output, watch)
             except NotStartedError as error:
                 return CANNOT_RUN, error.said
+            except LostError:
+                code = KILLED
         return code, output.kept()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,11 +12,13 @@ from docker.errors import APIError, NotFound
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import SandboxSpec
-from pytest_specbench.sandboxes.docker_engine import explain
-from pytest_specbench.sandboxes.owner import is_abandoned, owner_labels
+from pytest_specbench.sandboxes.docker_engine import explain, is_podman
+from pytest_specbench.sandboxes.owner import deadline_label, is_abandoned, owner_labels
 from pytest_specbench.sandboxes.sampling import MB
 
 SANDBOX_LABEL = "org.specbench.sandbox"
+KEPT = "specbench-kept-"
+"""How the name of a kept container begins. Nothing inside of a container can give it another name."""
 KEEPER = ["sleep", "infinity"]
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the engine looks for programs when the image does not say."""
@@ -48,6 +49,8 @@ def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
         cap_add=list(CAPABILITIES),
         security_opt=["no-new-privileges"],
     )
+    if is_podman(api) and spec.cpus > (there := api.info().get("NCPU", 0)):  # it would take any number
+        raise _host_too_small(spec, f"the host has {there}")
     try:
         made = api.create_container(
             spec.image,
@@ -57,19 +60,23 @@ def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
             user="0:0",
             working_dir="/",  # not the workdir: an agent may spoil that, and a restart must not mend it
             environment=dict(spec.environment),
-            labels={**spec.labels, **owner_labels(), SANDBOX_LABEL: "1"},
+            labels={**spec.labels, **owner_labels(), **deadline_label(spec.lifetime_sec), SANDBOX_LABEL: "1"},
             host_config=host,
             healthcheck={"test": ["NONE"]},
         )
     except APIError as error:
         if "Range of CPUs" not in explain(error):
             raise
-        raise BlockedError(
-            f"the scenario asks for {spec.cpus} CPUs: {explain(error)}",
-            cause=Cause.HOST_TOO_SMALL,
-            hint="run on a larger host, or lower runner.cpus (baselines of other limits are not comparable)",
-        ) from error
+        raise _host_too_small(spec, explain(error)) from error
     return str(made["Id"])
+
+
+def _host_too_small(spec: SandboxSpec, why: str) -> BlockedError:
+    return BlockedError(
+        f"the scenario asks for {spec.cpus} CPUs: {why}",
+        cause=Cause.HOST_TOO_SMALL,
+        hint="run on a larger host, or lower runner.cpus (baselines of other limits are not comparable)",
+    )
 
 
 def remove_container(api: APIClient, container: str) -> None:
@@ -84,30 +91,10 @@ def remove_container(api: APIClient, container: str) -> None:
 
 
 def abandoned_containers(api: APIClient) -> list[str]:
-    """Names of the sandboxes on the engine whose owner was a process of this machine that is gone."""
+    """Names of the sandboxes on the engine whose owner was a process of this machine that is gone, but the kept."""
     found = api.containers(all=True, filters={"label": SANDBOX_LABEL})
-    return [each["Names"][0].lstrip("/") for each in found if each.get("Names") and is_abandoned(each["Labels"] or {})]
-
-
-def effective_user(user: str, run: Callable[[list[str], str], tuple[int | None, bytes]]) -> tuple[int, int]:
-    """Numbers (uid, gid) of a user that is given by name or number; `run` runs a command as a user.
-
-    Raises InfrastructureError when the image does not know the user.
-    """
-    if user in ("0", "root", "0:0", "root:root"):
-        return (0, 0)
-    if re.fullmatch(r"\d+:\d+", user):
-        uid, _, gid = user.partition(":")
-        return (int(uid), int(gid))
-    code, output = run(["sh", "-c", "id -u; id -g"], user)
-    numbers = output.split()
-    if code != 0 or len(numbers) != 2 or not all(number.isdigit() for number in numbers):
-        raise InfrastructureError(
-            f"the image does not know the user {user!r}: {output.decode(errors='replace').strip()}",
-            cause=Cause.SETUP_FAILED,
-            hint="name a user of the image in runner.user, or numbers as 1000:1000",
-        )
-    return (int(numbers[0]), int(numbers[1]))
+    names = [each["Names"][0].lstrip("/") for each in found if each.get("Names") and is_abandoned(each["Labels"] or {})]
+    return [name for name in names if not name.startswith(KEPT)]
 
 
 def search_path(image: Mapping[str, Any]) -> str:
@@ -131,4 +118,4 @@ def require_shell(image: Mapping[str, Any], exists: Callable[[PurePosixPath], bo
 
 def is_not_running(error: APIError) -> bool:
     """Whether the engine refused something because the container is dead."""
-    return "is not running" in explain(error)
+    return any(words in explain(error) for words in ("is not running", "container state improper"))

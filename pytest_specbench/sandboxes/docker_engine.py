@@ -47,6 +47,12 @@ def _where() -> dict[str, Any]:
     return {**kwargs_from_env()}
 
 
+def is_podman(api: APIClient) -> bool:
+    """Whether Podman answers, which speaks Docker's language and differs here and there in what it means by it."""
+    components = api.version().get("Components") or []
+    return any(component.get("Name") == "Podman Engine" for component in components)
+
+
 def engine_hint() -> str:
     """How to get an engine on this kind of machine."""
     start = "open -a Docker" if sys.platform == "darwin" else "sudo systemctl start docker"

@@ -22,8 +22,9 @@ from pytest_specbench.sandboxes.closing import closed_error
 TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable, no secret
 IDLE_SEC = 0.5
 """How long an open stream may be silent before the engine is asked whether the command is still there."""
-CANNOT_RUN, NOT_FOUND = 126, 127
-ENGINES_WORDS = (b"OCI runtime exec failed", b"cannot exec")
+CANNOT_RUN, NOT_FOUND, KILLED = 126, 127, 137
+ENGINES_WORDS = (b"OCI runtime exec failed", b"cannot exec", b"Error: runc:", b"Error: crun:")
+"""How a refusal begins; the last two are Podman's."""
 COMMANDS_FAULT = re.compile(
     rb"executable file not found|permission denied|no such file|not a directory|is a directory|exec format|too long"
 )
@@ -56,7 +57,8 @@ class Watch:
 def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes], None], watch: Watch) -> int | None:
     """Run `command` to its end and return its exit code; None when it was killed at the deadline.
 
-    `sink` gets the output as it comes. Raises the engine's own errors, and InfrastructureError on closing.
+    `sink` gets the output as it comes. Raises the engine's own errors, LostError, NotStartedError, and
+    InfrastructureError on closing.
     """
     environment = {**command.environment, TOKEN: command.token}
     started = api.exec_create(
@@ -87,6 +89,10 @@ class NotStartedError(Exception):
     def __init__(self, said: bytes) -> None:
         super().__init__(said)
         self.said = said
+
+
+class LostError(Exception):
+    """The engine knows nothing of the command any more: its container has ended, or the engine was restarted."""
 
 
 @dataclass
@@ -203,11 +209,11 @@ class _Stream:
 
 
 def _inspect(api: APIClient, exec_id: str) -> dict[str, Any]:
-    """State of the command; one that the engine forgot died together with its container."""
+    """State of the command. Raises LostError when the engine forgot it."""
     try:
         return dict(api.exec_inspect(exec_id))
-    except NotFound:
-        return {"Running": False, "ExitCode": None, "Pid": -1}
+    except NotFound as error:
+        raise LostError from error
 
 
 def _running(api: APIClient, exec_id: str) -> bool:
@@ -237,7 +243,10 @@ def _exit_code(state: Mapping[str, Any], beginning: bytes) -> int:
     """The exit code as a shell would give it: 126 cannot be run, 127 not found, 137 killed with the container."""
     code = state["ExitCode"]
     if code is None:
-        return 137
-    if state.get("Pid") == 0 and b"executable file not found" in beginning:
-        return NOT_FOUND
+        return KILLED
+    if state.get("Pid") == 0 and beginning.startswith(ENGINES_WORDS):
+        if b"executable file not found" in beginning:
+            return NOT_FOUND
+        if code in (125, CANNOT_RUN, NOT_FOUND):  # Podman tells them apart in a way of its own
+            return CANNOT_RUN
     return int(code)

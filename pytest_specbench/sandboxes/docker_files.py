@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +17,7 @@ from docker.errors import APIError, NotFound
 
 from pytest_specbench.sandboxes.archive import Budget, Found, pack_directory, printable, read_regular, reown
 from pytest_specbench.sandboxes.base import SpoiledError
-from pytest_specbench.sandboxes.docker_engine import explain
+from pytest_specbench.sandboxes.docker_engine import explain, is_podman
 from pytest_specbench.sandboxes.globs import Glob, compile_globs
 
 GO_DIRECTORY, GO_LINK = 1 << 31, 1 << 27
@@ -39,6 +40,10 @@ class ContainerFiles:
         self._workdir = PurePosixPath(workdir)
         self._owner = owner
 
+    @cached_property
+    def _podman(self) -> bool:
+        return is_podman(self._api)
+
     def put(self, archive: bytes, target: str) -> None:
         """Unpack `archive` into the folder `target`, absolute or relative to the workdir, which is made if needed.
 
@@ -54,6 +59,8 @@ class ContainerFiles:
     def _put(self, archive: bytes, target: str) -> None:
         folder = self._workdir / target
         data = reown(archive, self._owner)
+        if self._podman and not self.exists(folder):  # it would make the folder, and give it to root
+            self.make_folder(folder)
         try:
             self._api.put_archive(self._container, str(folder), data)
         except NotFound:
@@ -63,6 +70,8 @@ class ContainerFiles:
     def make_folder(self, folder: PurePosixPath) -> None:
         """Make `folder` and what is missing above it. One that is there gets the owner and mode 0755."""
         archive = pack_directory(folder.name, owner=self._owner)
+        if self._podman and not self.exists(folder.parent):
+            self.make_folder(folder.parent)
         try:
             self._api.put_archive(self._container, str(folder.parent), archive)
         except NotFound:
@@ -133,15 +142,11 @@ class ContainerFiles:
 
     def _mode(self, path: PurePosixPath) -> int | None:
         """Go's file mode of a path, links not followed in its last component; None when it is not there."""
-        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{self._container}/archive"
-        response = self._api.head(url, params={"path": str(path)}, timeout=self._api.timeout)
-        if response.status_code == 404:
+        status, facts = describe(self._api, self._container, path)
+        if status == 404:
             self._require_container()
             return None
-        if response.status_code != 200:
-            return self._mode_of_loop(path)
-        facts: dict[str, Any] = json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"]))
-        return int(facts["mode"])
+        return self._mode_of_loop(path) if facts is None else int(facts["mode"])
 
     def _mode_of_loop(self, path: PurePosixPath) -> int:
         """What the engine refuses to describe is a link that leads to itself, or the engine's fault: a GET says why."""
@@ -153,6 +158,17 @@ class ContainerFiles:
             raise
         chunks.close()
         return int(facts["mode"])
+
+
+def describe(api: APIClient, container: str, path: PurePosixPath) -> tuple[int, dict[str, Any] | None]:
+    """The HTTP status of the engine's answer, and what it says of a path (`mode` in Go's bits, `linkTarget` where it
+    leads in the end), links not followed in its last component; None for anything but status 200.
+    """
+    url = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
+    response = api.head(url, params={"path": str(path)}, timeout=api.timeout)
+    if response.status_code != 200:
+        return response.status_code, None
+    return 200, dict(json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"])))
 
 
 def _outermost(globs: Sequence[Glob]) -> list[str]:

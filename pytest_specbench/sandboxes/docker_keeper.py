@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import requests
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
@@ -18,10 +19,13 @@ from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.archive import Budget, read_regular
 from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.sandboxes.docker_container import KEEPER, is_not_running
-from pytest_specbench.sandboxes.docker_engine import explain
+from pytest_specbench.sandboxes.docker_engine import explain, is_podman
 from pytest_specbench.sandboxes.docker_exec import COMMANDS_FAULT
-from pytest_specbench.sandboxes.docker_files import GO_LINK, OBSTACLE
+from pytest_specbench.sandboxes.docker_files import GO_LINK, OBSTACLE, describe
 
+COLUMNS = "-eo pid,stat,nlwp,args"
+PODMANS_COLUMNS = "hpid,state,args"
+"""Those that Podman finds out by itself, from outside: the process id is the host's, as it is in Docker's."""
 SETTLE_SEC = 15
 """How long init may take to start the keeper."""
 MAX_PROGRAM = 100_000_000
@@ -45,9 +49,10 @@ class ReplacedError(Exception):
 class Keeper:
     """What keeps one container up: init and the image's `sleep`, known by process id, command line and content.
 
-    What an agent can do to hide is taken for granted: nothing that is seen of a container in which it acted is proof
-    that it is gone (a process that forks and ends all the time is in no list, one that is traced runs what it is
-    told). Only a stop is.
+    What an agent can do to hide is taken for granted: nothing that is seen of a running container in which it acted is
+    proof that it is gone (a process that forks and ends all the time is in no list, one that is traced runs what it is
+    told). A stop is; and so is a look while everything is frozen, where it acted as somebody who cannot reach what is
+    root's.
     """
 
     def __init__(self, api: APIClient, container: str, path: str) -> None:
@@ -57,9 +62,12 @@ class Keeper:
         self._own: frozenset[int] = frozenset()
         self._commands: frozenset[str] = frozenset()
         self._programs: Sequence[str] | None = None
+        self._columns = COLUMNS
 
     def remember_processes(self) -> None:
         """Take what runs right after the start for ours. Raises InfrastructureError when the image cannot keep up."""
+        # For other columns Podman runs the container's own `ps`, which may be the agent's by the time we look again.
+        self._columns = PODMANS_COLUMNS if is_podman(self._api) else COLUMNS
         if not self._settle():
             raise InfrastructureError(
                 f"the image's `{' '.join(KEEPER)}` ends at once",
@@ -73,9 +81,21 @@ class Keeper:
 
     def others(self) -> tuple[str, ...]:
         """Command lines of what can be seen besides init and keeper."""
-        return tuple(
-            one.command for one in sorted(self._look() or [], key=lambda one: one.pid) if not self._is_own(one)
-        )
+        return self._others_of(self._look() or [])
+
+    def others_beside_ours(self) -> tuple[str, ...] | None:
+        """The same; None unless init and keeper are seen themselves, without which an empty list proves nothing."""
+        seen = self._look() or []
+        return self._others_of(seen) if self._own and self._own <= {one.pid for one in seen} else None
+
+    @property
+    def sees_frozen(self) -> bool:
+        """Whether the engine lists the processes of a paused container; Podman does not."""
+        return self._columns == COLUMNS
+
+    def is_own(self, pid: int) -> bool:
+        """Whether that is init or keeper."""
+        return pid in self._own
 
     def restart(self) -> str | None:
         """End everything at once and start again; return why it cannot, when that lies in what was done inside.
@@ -94,8 +114,8 @@ class Keeper:
         self._settle()
         return None
 
-    def _is_own(self, process: Process) -> bool:
-        return process.pid in self._own
+    def _others_of(self, seen: Sequence[Process]) -> tuple[str, ...]:
+        return tuple(one.command for one in sorted(seen, key=lambda one: one.pid) if not self.is_own(one.pid))
 
     def _settle(self) -> bool:
         """Wait until init and keeper run, and nothing else; False when the container is dead.
@@ -123,16 +143,30 @@ class Keeper:
     def _look(self) -> list[Process] | None:
         """What lives; None when the container is not running."""
         try:
-            return _processes(self._api, self._container)
+            return _processes(self._api, self._container, self._columns)
         except APIError as error:
             if is_not_running(error):
                 return None
             raise
+        except requests.JSONDecodeError:
+            # Podman's whole answer for a container that is not running.
+            if self._api.inspect_container(self._container)["State"]["Running"]:
+                raise
+            return None
 
     def _look_at_programs(self) -> list[str]:
         """Path and content of everything called as the keeper on the PATH, and of what is loaded into it."""
-        paths = [folder / KEEPER[0] for folder in self._folders]
-        return [self._content(path) for path in (*paths, PRELOAD)]
+        told: list[str] = []
+        for number, folder in enumerate(self._folders):
+            to = self._link_of(folder)
+            # In most images /bin leads to /usr/bin: reading takes much longer than asking where a link leads.
+            told.append(f"as {to}" if to in self._folders[:number] else self._content(folder / KEEPER[0]))
+        return [*told, self._content(PRELOAD)]
+
+    def _link_of(self, folder: PurePosixPath) -> PurePosixPath | None:
+        """Where a folder that is a link leads in the end; None where it is none."""
+        _, facts = describe(self._api, self._container, folder)
+        return PurePosixPath(str(facts["linkTarget"])) if facts and int(facts["mode"]) & GO_LINK else None
 
     def _content(self, path: PurePosixPath) -> str:
         """What tells one file from another; links are followed by the engine, inside the container."""
@@ -156,19 +190,20 @@ class Keeper:
         return f"{path} {int(facts['mode'])} {digest}"
 
 
-def _processes(api: APIClient, container: str) -> list[Process]:
+def _processes(api: APIClient, container: str, columns: str) -> list[Process]:
     """What lives. A zombie is dead unless it has threads that go on; only the state says so, a name may lie."""
     try:
-        table: Any = api.top(container, ps_args="-eo pid,stat,nlwp,args")
+        table: Any = api.top(container, ps_args=columns)
     except APIError as error:
-        if is_not_running(error):
+        if is_not_running(error) or columns != COLUMNS:
             raise
         # A small `ps` knows no columns to choose.
         table = api.top(container)
     titles = [title.upper() for title in table["Titles"]]
-    pid = titles.index("PID")
+    pid = titles.index("HPID" if "HPID" in titles else "PID")
     rows = table["Processes"] or []
     if "STAT" in titles and "NLWP" in titles:
         state, threads = titles.index("STAT"), titles.index("NLWP")
         rows = [row for row in rows if not (row[state].startswith("Z") and row[threads] in ("0", "1"))]
-    return [Process(int(row[pid]), row[-1]) for row in rows]
+    # Podman shows `?` for a process that ends while it looks.
+    return [Process(int(row[pid]) if row[pid].isdigit() else -1, row[-1]) for row in rows]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Meter:
         self._observed: list[Observation] = []
         self._notes: dict[str, None] = {}
         self._sampler: Sampler | None = None
-        self._started_at = 0
+        self._started_at = 0.0
         self._engine_saw_oom = False
         self._peak_reset = False
         self._lock = threading.Lock()
@@ -50,7 +51,7 @@ class Meter:
             return  # it did not come up again, and uses nothing any more
         source = self._source(facts)
         self._notes[source.note] = None
-        self._started_at = self._started_at or int(time.time())
+        self._started_at = self._started_at or time.monotonic()
         self._sampler = Sampler(source.read, INTERVAL_SEC).start()
 
     def pause(self) -> None:
@@ -99,11 +100,17 @@ class Meter:
         complete = all(kills is not None for kills in counted) and not any(part.problem for part in self._observed)
         return False if complete else self._oom_event()
 
+    def _now(self) -> float:
+        """The time by the engine's clock, which is the one that its events have."""
+        told: dict[str, Any] = self._api.info()
+        return datetime.fromisoformat(told["SystemTime"]).timestamp()
+
     def _oom_event(self) -> bool:
         try:
+            now = self._now()
             events = self._api.events(
-                since=self._started_at,
-                until=int(time.time()) + 1,
+                since=int(now - (time.monotonic() - self._started_at)),
+                until=int(now) + 1,
                 filters={"container": self._container, "event": "oom"},
             )
             return any(True for _ in events)
@@ -112,7 +119,8 @@ class Meter:
             return False
 
     def _source(self, facts: Mapping[str, Any]) -> Source:
-        group = self._visible_group(int(facts["State"]["Pid"]))
+        pid = int(facts["State"]["Pid"])
+        group = cgroup.of_process(pid, self._container, root=self._root, proc=self._proc)
         if group is None:
             return Source(
                 self._read_stats, "sampled from the engine's statistics: its control group is not visible here"
@@ -123,14 +131,6 @@ class Meter:
         return Source(
             lambda: cgroup.read(group), f"sampled every {milliseconds} ms from cgroup v{group.memory_version}"
         )
-
-    def _visible_group(self, pid: int) -> cgroup.Cgroup | None:
-        """The container's control group; None when process ids here are not the engine's, or it is not mounted."""
-        try:
-            membership = (self._proc / str(pid) / "cgroup").read_text()
-        except OSError:
-            return None
-        return cgroup.locate(self._root, membership) if self._container in membership else None
 
     def _read_stats(self) -> Reading:
         try:

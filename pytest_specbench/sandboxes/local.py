@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import tempfile
 import threading
@@ -15,13 +16,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_specbench.core.errors import InfrastructureError
-from pytest_specbench.core.records import SandboxRecord
+from pytest_specbench.core.records import KeptSandbox, SandboxRecord
 from pytest_specbench.sandboxes import local_files
 from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, SpoiledError, Usage
 from pytest_specbench.sandboxes.closing import Closing
+from pytest_specbench.sandboxes.keeping import RUN_LABEL, SCENARIO_LABEL
 from pytest_specbench.sandboxes.local_exec import Job, run
 from pytest_specbench.sandboxes.local_processes import ProcessFamily
 from pytest_specbench.sandboxes.local_usage import LocalMeter
@@ -29,6 +31,10 @@ from pytest_specbench.sandboxes.output import Output
 from pytest_specbench.sandboxes.owner import is_abandoned, owner_labels
 
 PREFIX, OWNER, MAX_NOTE = "specbench-", "owner.json", 10_000
+KEPT = "kept"
+"""Key of the note that marks a kept sandbox: what it was made for."""
+KILL_SEC = 15
+"""How long a command that is cut short may take to end."""
 SANDBOX_TOKEN, EXEC_TOKEN = "SPECBENCH_SANDBOX", "SPECBENCH_EXEC"
 
 
@@ -71,12 +77,25 @@ class LocalBackend:
                 removed.append(f"folder {root}")
         return tuple(removed)
 
+    def kept(self) -> tuple[KeptSandbox, ...]:
+        notes = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}")
+        return tuple(filter(None, map(_kept, notes)))
+
+    def remove_kept(self) -> tuple[str, ...]:
+        removed: list[str] = []
+        for each in self.kept():
+            with suppress(InfrastructureError):
+                _remove(Path(each.name))
+                removed.append(f"folder {each.name}")
+        return tuple(removed)
+
 
 class LocalSandbox:
     """One private folder, and the processes started in it. Its `workdir` is not the scenario's."""
 
     def __init__(self, root: Path, spec: SandboxSpec, token: str) -> None:
         self._root = root
+        self._labels = spec.labels
         self._work = root / "work"
         self.workdir = str(self._work)
         self._token = token
@@ -168,6 +187,25 @@ class LocalSandbox:
             _remove(self._root)
             self._removed = True
 
+    def keep(self) -> KeptSandbox:
+        self._closing.close()
+        with self._removing:
+            if self._removed or not self._closing.wait_until_unwatched(KILL_SEC):
+                raise InfrastructureError("the sandbox is removed already, or a command in it does not end")
+            if self._meter is not None:
+                self._meter.finish()
+            self._family.kill()
+            kept = _described(self._root, self._labels)
+            note = {"token": self._token, "labels": owner_labels(), KEPT: dict(self._labels)}
+            try:
+                # Renamed into its place: the note is whole, whenever another run looks for what dead ones left.
+                (self._root / f"{OWNER}.new").write_text(json.dumps(note), "utf-8")
+                (self._root / f"{OWNER}.new").replace(self._root / OWNER)
+            except OSError as error:
+                raise InfrastructureError(f"cannot mark the local sandbox as kept: {error}") from error
+            self._removed = True
+        return kept
+
     def record(self) -> SandboxRecord:
         enforced = dict.fromkeys(("cpus", "memory", "pids", "network"), False)
         return SandboxRecord(backend="local", image=None, enforced=enforced)
@@ -180,13 +218,37 @@ class LocalSandbox:
 def _abandoned_token(note: Path) -> str | None:
     """The token of a local sandbox whose owner is gone; None for any other folder, above all another user's."""
     try:
-        if any(path.lstat().st_uid != os.getuid() for path in (note, note.parent)) or note.is_symlink():
-            return None
-        data = json.loads(note.read_bytes()[:MAX_NOTE])
+        data = _read(note)
         token, labels = data["token"], data["labels"]
-        return token if isinstance(token, str) and token and is_abandoned(labels) else None
+        return token if KEPT not in data and isinstance(token, str) and token and is_abandoned(labels) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _kept(note: Path) -> KeptSandbox | None:
+    """The local sandbox of a note, when it is a kept one of this user's."""
+    try:
+        return _described(note.parent.resolve(), _read(note)[KEPT])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _read(note: Path) -> dict[str, Any]:
+    """What a note says. Raises OSError when it is not this user's own, and ValueError when it is no note."""
+    if any(path.lstat().st_uid != os.getuid() for path in (note, note.parent)) or note.is_symlink():
+        raise PermissionError(f"{note} is another user's")
+    content: dict[str, Any] = json.loads(note.read_bytes()[:MAX_NOTE])
+    return content
+
+
+def _described(root: Path, labels: Mapping[str, str]) -> KeptSandbox:
+    return KeptSandbox(
+        name=str(root),
+        run_id=labels.get(RUN_LABEL, ""),
+        scenario_id=labels.get(SCENARIO_LABEL, ""),
+        enter=f"cd {shlex.quote(str(root / 'work'))}",
+        remove=f"rm -rf {shlex.quote(str(root))}",
+    )
 
 
 def _remove(root: Path) -> None:

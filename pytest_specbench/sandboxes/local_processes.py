@@ -13,11 +13,14 @@ from pathlib import Path
 import psutil
 
 from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes.owner import seconds_now, started
 from pytest_specbench.sandboxes.sampling import Reading
 
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 FIRST_LOOKS = 10
 """Within the first moment a program is still being loaded, and has no memory of its own."""
+TICK_SEC = 0.01
+"""A process's start is told in steps of that."""
 KILL_SEC = 15.0
 """How long a search may go on finding something before a sandbox counts as not killable."""
 
@@ -45,7 +48,7 @@ class ProcessFamily:
         self._known: set[psutil.Process] = set()
         self._lock = threading.Lock()
         self._self = os.getpid()
-        self._since = time.time()
+        self._since = seconds_now() - TICK_SEC
 
     def add(self, pid: int) -> int:
         """Take in a process that we have just started; return the bytes that it holds, 0 when it has ended already.
@@ -95,7 +98,7 @@ class ProcessFamily:
         with suppress(*GONE):
             return (
                 process.cwd().startswith(self._folder)
-                and process.create_time() >= self._since
+                and started(process) >= self._since
                 and process.terminal() is None
             )
         return False

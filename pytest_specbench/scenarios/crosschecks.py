@@ -6,12 +6,13 @@ Works on the raw document, so that these problems are reported together with tho
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from pytest_specbench.core.errors import ScenarioError
 from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, WITHOUT_DEGREES
-from pytest_specbench.core.problems import KeyPath, Problem, one_of
+from pytest_specbench.core.problems import MOST, KeyPath, Problem, one_of
 from pytest_specbench.scenarios.forms import SHORT_METRICS, inside
 from pytest_specbench.scenarios.tree import list_tree, require_file
 
@@ -34,8 +35,11 @@ def named_files(data: dict[str, Any]) -> Iterator[tuple[KeyPath, str, bool]]:
 
 
 def cross_check(data: dict[str, Any], folder: Path, known_checks: Collection[str] | None) -> list[Problem]:
-    """Every problem of names and files. `known_checks`: names of artifact checks; None: not looked at."""
-    return [*_fixtures(data), *_thresholds(data), *_checks(data, known_checks), *_files(data, folder)]
+    """The problems of names and files, not many more than are told. `known_checks`: names of artifact checks; None: not
+    looked at.
+    """
+    found = chain(_fixtures(data), _thresholds(data), _checks(data, known_checks), _files(data, folder))
+    return list(islice(found, MOST + 1))
 
 
 def _fixtures(data: dict[str, Any]) -> Iterator[Problem]:
@@ -45,8 +49,9 @@ def _fixtures(data: dict[str, Any]) -> Iterator[Problem]:
     for index, name in enumerate(prerequisites):
         if isinstance(name, str) and name not in fixtures:
             yield Problem(("prerequisites", index), f"no fixture is called {name!r}", one_of(fixtures, name))
+    used = {name for name in prerequisites if isinstance(name, str)}
     for name in fixtures:
-        if name not in prerequisites:
+        if name not in used:
             yield Problem(
                 ("fixtures", name), f"the fixture {name!r} is not used", "its name in prerequisites, or no such fixture"
             )

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from pytest_specbench.core.errors import DatasetError
+from pytest_specbench.core.text import one_line
 from pytest_specbench.scenarios.content import add
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import DATASET_REFERENCE
@@ -25,6 +26,8 @@ from pytest_specbench.scenarios.registry_file import (
 NEWEST = "head"
 """The version that terminal-bench takes when none is given: it counts as newer than every number."""
 
+_LISTED = 100
+"""How many datasets are listed, and how long a name may be for its nearest to be looked for."""
 _HINT = (
     "add a row for it to the registry, or name another: --specbench-dataset=NAME==VERSION, --specbench-registry=PATH"
 )
@@ -69,7 +72,7 @@ def resolve_dataset(reference: str, *, registry: str | None, near: Path) -> Data
         raise DatasetError(f"{reference!r} is no dataset", expected=_REFERENCE)
     name, version = matched["name"].strip(), matched["version"]
     source = registry if registry is not None else _shown(nearest_registry(near))
-    is_folder = version is None and Path(reference).is_dir()
+    is_folder = version is None and os.path.isdir(reference)  # noqa: PTH112 - it answers for every name
     if source is None:
         if is_folder:
             return _folder(reference)
@@ -105,9 +108,9 @@ _REFERENCE = "NAME==VERSION, NAME@VERSION, NAME or an existing folder"
 
 
 def _folder(reference: str) -> Dataset:
+    if not os.path.isdir(reference):  # noqa: PTH112 - unlike Path.is_dir it answers for every name
+        raise DatasetError(f"there is no folder {one_line(repr(reference))}", expected=_REFERENCE)
     folder = Path(reference).resolve()
-    if not folder.is_dir():
-        raise DatasetError(f"there is no folder {reference!r}", where=str(folder), expected=_REFERENCE)
     return Dataset(folder.name, None, folder, None, str(folder))
 
 
@@ -136,15 +139,24 @@ def _choose(registry: RegistryFile, name: str, version: str | None) -> RegistryR
 
 
 def _listed(rows: Iterable[RegistryRow], given: str, names: list[str]) -> str:
-    there = ", ".join(f"{row.name}=={row.version}" for row in rows) or "nothing, for the registry is empty"
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    known = [one_line(f"{row.name}=={row.version}", _LISTED) for row in rows]
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    there = ", ".join(known[:_LISTED]) + more or "nothing, for the registry is empty"
+    near = get_close_matches(given, names[:_LISTED], n=1, cutoff=0.5) if len(given) <= _LISTED else []
     return f"one of {there}" + (f"; the nearest is {near[0]!r}" if near else "")
 
 
 def _order(version: str) -> tuple[bool, tuple[tuple[int, int, str], ...]]:
-    """Sorts versions: numbers by value, a text tail (`1.0rc1`) below its plain number, a longer number above."""
+    """Sorts versions: numbers by value, a text tail (`1.0rc1`) below its plain number, a longer number above.
+
+    Numbers stay text, ordered by their length first: they may have more digits than Python makes a number of.
+    """
     parts = re.findall(r"[0-9]+|[A-Za-z]+", version.removeprefix("v"))
-    keys = [(2, int(part), "") if part.isdigit() else (0, 0, part.lower()) for part in parts]
+    numbers = [part.lstrip("0") if part.isdigit() else None for part in parts]
+    keys = [
+        (0, 0, part.lower()) if number is None else (2, len(number), number)
+        for part, number in zip(parts, numbers, strict=True)
+    ]
     return version == NEWEST, (*keys, (1, 0, ""))
 
 
@@ -158,22 +170,24 @@ def _locate(registry: RegistryFile, row: RegistryRow) -> Path:
             expected="github_url '.' or a path relative to a registry file on this machine",
             hint="clone it, and give its folder as the dataset",
         )
-    base = (registry.folder / url).resolve()
+    base = Path(os.path.realpath(registry.folder / url))
     if not base.is_relative_to(_repository(registry.folder)):
         raise DatasetError(f"{url!r} climbs out of the repository", where=where, expected="a path inside it")
     where = f"{row.where}: dataset_path"
-    folder = (base / row.dataset_path).resolve()
+    folder = Path(os.path.realpath(base / row.dataset_path))
     climbs = ".." in PurePosixPath(row.dataset_path).parts or not folder.is_relative_to(base)
     if climbs or PurePosixPath(row.dataset_path).is_absolute():
         raise DatasetError(f"{row.dataset_path!r} climbs out of {url!r}", where=where, expected="a path inside it")
-    if not folder.is_dir():
-        raise DatasetError(f"there is no folder {row.dataset_path!r}", where=where, expected=f"a folder in {base}")
+    if not os.path.isdir(folder):  # noqa: PTH112 - unlike Path.is_dir it answers for every name
+        raise DatasetError(
+            f"there is no folder {one_line(repr(row.dataset_path))}", where=where, expected=f"a folder in {base}"
+        )
     return folder
 
 
 def _repository(folder: Path) -> Path:
     """The root of the git repository that holds `folder`, or `folder` itself."""
-    return next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
+    return next((parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git")), folder)
 
 
 def _shown(path: Path | None) -> str | None:

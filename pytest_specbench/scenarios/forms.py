@@ -11,7 +11,8 @@ from pytest_specbench.core.metrics import METRICS
 SCENARIO_ID = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 FIXTURE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 DATASET = r"^[^\s=@]+((==|@)[^\s=@]+)?$"
-ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+ONE_LINE = rf"^[^{_UNSEEN}]*[^\x20{_UNSEEN}][^{_UNSEEN}]*$"
 WORKDIR = r"^/[A-Za-z0-9._/-]+$"
 USER = r"^[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -37,7 +38,7 @@ SHORT_METRICS: Mapping[str, str] = {
 """Short forms of metric names that a scenario may use."""
 
 
-INSIDE = r"^(?!/)(?!(.*/)?\.\.(/|$))[^\\\x00-\x1f\x7f]+$"
+INSIDE = rf"^(?!/)(?!(.*/)?\.\.(/|$))[^\\{_UNSEEN}]+$"
 _inside = re.compile(INSIDE).match
 
 
@@ -72,9 +73,11 @@ def plain_workdir(path: str) -> str:
 
 def distinct(values: Sequence[str]) -> Sequence[str]:
     """Every value once."""
-    twice = [value for index, value in enumerate(values) if value in values[:index]]
-    if twice:
-        raise ValueError(f"must be each name once; {twice[0]!r} is there twice")
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"must be each name once; {value!r} is there twice")
+        seen.add(value)
     return values
 
 

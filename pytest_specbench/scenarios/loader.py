@@ -54,7 +54,8 @@ def is_scenario_file(path: Path) -> bool:
 
 
 def load_scenario(path: Path, *, known_checks: Collection[str] | None = None) -> LoadedScenario:
-    """Load one scenario file. Raises ScenarioError, whose `problems` are all that is wrong with it.
+    """Load one scenario file. Raises ScenarioError, whose `problems` are all that is wrong with it, or the
+    first hundred of them.
 
     `known_checks` are the registered artifact checks; None leaves their names unchecked.
     """
@@ -80,12 +81,12 @@ def find_scenarios(paths: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it answers for every name
             below = sorted(_walk(path))
             if not below:
                 raise ScenarioError("no scenario file is in here", where=str(path), expected=_NAMES)
             found.update(dict.fromkeys(below))
-        elif not path.exists():
+        elif not os.path.exists(path):  # noqa: PTH110 - as above
             raise ScenarioError("is not there", where=str(path), expected="a scenario file or a folder")
         elif not is_scenario_file(path):
             raise ScenarioError("is not named like a scenario file", where=str(path), expected=_NAMES)
@@ -112,6 +113,7 @@ def check_unique(loaded: Iterable[LoadedScenario]) -> None:
         raise ScenarioError("scenario ids are not unique", where=problems[0].where, problems=tuple(problems))
 
 
+_VISIBLE = "a path of visible characters, without '::', which separates a file from its scenario"
 _NAMES = "names that end in " + " or ".join(SUFFIXES)
 
 
@@ -119,15 +121,23 @@ def _read(path: Path, given: str) -> tuple[Path, bytes]:
     """The resolved path and the content, of which never more than one byte over the limit is read."""
     if not is_scenario_file(path):
         raise _unreadable(given, "is not named like a scenario file", _NAMES)
+    if not given.isprintable() or "::" in given:
+        raise _unreadable(given, "has a name that could not be told from others in a report", _VISIBLE)
     try:
         resolved = os.path.realpath(path, strict=True)
         # A pipe would block when it is opened, so look first.
-        if not stat.S_ISREG(os.stat(resolved).st_mode):  # noqa: PTH116 - half the cost of Path.stat, and this is hot
+        found = os.stat(resolved)  # noqa: PTH116 - half the cost of Path.stat, and this is hot
+        if not stat.S_ISREG(found.st_mode):
             raise _unreadable(given, "is not a file", "a scenario file")
         with open(resolved, "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            return Path(resolved), file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(given, f"cannot be read: {error.strerror}", "a scenario file that can be read") from error
+            # Asked for all that is allowed, it would clear a megabyte for each small file.
+            content = file.read(min(found.st_size, MAX_BYTES) + 1)
+            if len(content) > found.st_size:  # it has grown since
+                content += file.read(MAX_BYTES + 1 - len(content))
+            return Path(resolved), content
+    except (OSError, ValueError) as error:  # a name with NUL or half a character is no OSError
+        why = getattr(error, "strerror", None) or "that is no name of a file"
+        raise _unreadable(given, f"cannot be read: {why}", "a scenario file that can be read") from error
 
 
 def _unreadable(given: str, message: str, expected: str) -> ScenarioError:
@@ -148,7 +158,12 @@ def _validated(parsed: Parsed) -> Scenario | None:
         return None
 
 
+def _unlistable(error: OSError) -> None:
+    """A folder that cannot be looked into may hold scenarios: it is not passed over in silence."""
+    raise ScenarioError(f"cannot be looked into: {error.strerror}", where=str(error.filename)) from error
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_unlistable):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _NEVER_ENTERED]
         yield from (Path(parent, name) for name in files if name.endswith(SUFFIXES))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
+import os
+import re
+import stat
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pytest_specbench.core.errors import DatasetError
+from pytest_specbench.core.text import one_line
+from pytest_specbench.scenarios.download import TooLargeError, download, without_credentials
 
 REGISTRY_NAME = "registry.json"
+_MOST_KEYS = 100
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
 MAX_BYTES = 10_000_000
-TIMEOUT_SEC = 20.0
 _REQUIRED = ("name", "version", "terminal_bench_version", "github_url", "dataset_path", "branch", "commit_hash")
 _OPTIONAL = ("description", "task_id_subset")
 
@@ -59,56 +62,65 @@ def read_registry(registry: str) -> RegistryFile:
     """
     if "://" in registry:
         text, folder = _download(registry), None
+        registry = without_credentials(registry)
     else:
         path = Path(registry)
-        text, folder = _read(path), path.resolve().parent
+        text, folder = _read(path), Path(os.path.realpath(path)).parent
     return RegistryFile(source=registry, folder=folder, rows=_rows(text, registry))
 
 
 def nearest_registry(near: Path) -> Path | None:
     """The nearest `registry.json` at or above `near`, not beyond the root of its git repository."""
-    start = near.resolve()
+    start = Path(os.path.realpath(near))
     for folder in (start, *start.parents):
         candidate = folder / REGISTRY_NAME
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # noqa: PTH113 - unlike Path.is_file it answers where it may not look
             return candidate
-        if (folder / ".git").exists():
+        if os.path.lexists(folder / ".git"):
             return None
     return None
 
 
 def _read(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # a device or a pipe has no end
+        if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe has no end
             raise DatasetError("the registry is no regular file", where=str(path), expected=_FORM)
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise DatasetError("the registry is larger than 10 MB", where=str(path), expected=_FORM)
-        return path.read_text("utf-8-sig")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise DatasetError(
             f"the registry cannot be read: {error.strerror}", where=str(path), expected=_FORM, hint=_INIT
         ) from error
     except UnicodeDecodeError as error:
         raise DatasetError("the registry is not UTF-8 text", where=str(path), expected=_FORM) from error
+    except ValueError as error:  # NUL or half a character in the path
+        raise DatasetError(f"the registry cannot be read: {error}", where=str(path), expected=_FORM) from error
 
 
 def _download(url: str) -> str:
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise DatasetError(f"a registry cannot be had from {url!r}", expected="a path, or a URL of http or https")
+    where = without_credentials(url)
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SEC) as reply:  # noqa: S310 - the scheme was looked at
-            content: bytes = reply.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise DatasetError("the registry is larger than 10 MB", where=url, expected=_FORM)
-        return content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
+        return download(url, MAX_BYTES).decode("utf-8-sig")
+    except TooLargeError:
+        raise DatasetError("the registry is larger than 10 MB", where=where, expected=_FORM) from None
+    except UnicodeDecodeError as error:
+        raise DatasetError("the registry is not UTF-8 text", where=where, expected=_FORM) from error
+    except ValueError as error:
+        raise DatasetError(
+            f"a registry cannot be had from {where!r}: {error}", expected="a path, or a URL of http or https"
+        ) from error
+    except OSError as error:
         reason = getattr(error, "reason", None) or error
-        raise DatasetError(f"the registry cannot be had: {reason}", where=url, expected=_FORM) from error
+        raise DatasetError(f"the registry cannot be had: {reason}", where=where, expected=_FORM) from error
 
 
 def _rows(text: str, source: str) -> tuple[RegistryRow, ...]:
     try:
         document = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        json.dumps(document, ensure_ascii=False).encode()  # half a character could not be written into any report
     except json.JSONDecodeError as error:
         raise DatasetError(f"is not JSON: {error.msg}", where=f"{source}:{error.lineno}", expected=_FORM) from error
     except (ValueError, RecursionError) as error:
@@ -129,25 +141,32 @@ def _rows(text: str, source: str) -> tuple[RegistryRow, ...]:
 
 
 def _row(given: Any, where: str, index: int) -> RegistryRow:
-    if not isinstance(given, dict):
-        raise DatasetError("is not a mapping", where=f"{where}: [{index}]", expected=f"a row: {', '.join(_REQUIRED)}")
+    if not isinstance(given, dict) or len(given) > _MOST_KEYS:
+        what = f"has {len(given)} keys" if isinstance(given, dict) else "is not a mapping"
+        raise DatasetError(what, where=f"{where}: [{index}]", expected=f"a row: {', '.join(_REQUIRED)}")
     for key in _REQUIRED:
         if key not in given:
             raise DatasetError(f"the key {key!r} is missing", where=f"{where}: [{index}].{key}", expected=_ROW)
     for key, value in given.items():
-        place = f"{where}: [{index}].{key}"
-        near = get_close_matches(key, (*_REQUIRED, *_OPTIONAL), n=1)
+        place = f"{where}: [{index}].{one_line(key, 200)}"
         if key not in _REQUIRED and key not in _OPTIONAL:
             # Later versions of the format may add keys; a misspelt one must not silently lose its meaning.
+            near = get_close_matches(key, (*_REQUIRED, *_OPTIONAL), n=1)
             if near:
-                raise DatasetError(f"unknown key {key!r}", where=place, expected=f"{near[0]!r}")
+                raise DatasetError(f"unknown key {one_line(repr(key), 200)}", where=place, expected=f"{near[0]!r}")
         elif key == "task_id_subset":
             if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
                 raise DatasetError("is not a list of names", where=place, expected="a list of scenario ids, or null")
         elif not isinstance(value, str) and not (key == "description" and value is None):
             raise DatasetError("is not text", where=place, expected="text")
+        elif "\0" in str(value):
+            raise DatasetError("holds a NUL character", where=place, expected="text without NUL")
         elif key in ("name", "version") and not _sound(str(value)):
-            raise DatasetError(f"{value!r} is no {key}", where=place, expected="text without blanks, '=' and '@'")
+            raise DatasetError(
+                f"{one_line(repr(value), 200)} is no {key}",
+                where=place,
+                expected="visible text without blanks, '=' and '@'",
+            )
     subset = given.get("task_id_subset")
     return RegistryRow(
         **{key: given[key] for key in _REQUIRED},
@@ -158,28 +177,28 @@ def _row(given: Any, where: str, index: int) -> RegistryRow:
 
 
 def _sound(name: str) -> bool:
-    return bool(name) and not any(character in "=@" or character.isspace() for character in name)
+    return bool(name) and name.isprintable() and not any(character in "=@ " for character in name)
 
 
 def _lines(text: str) -> list[int]:
     """The line in which each element of the list begins; the text is known to be a JSON list."""
     decoder = json.JSONDecoder()
     found: list[int] = []
-    at = text.index("[") + 1
+    line, counted, at = 1, 0, text.index("[") + 1
     while True:
-        while text[at] in " \t\r\n,":
-            at += 1
+        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches the empty text, too
         if text[at] == "]":
             return found
-        found.append(text.count("\n", 0, at) + 1)
+        line, counted = line + text.count("\n", counted, at), at
+        found.append(line)
         _, at = decoder.raw_decode(text, at)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"the key {twice!r} is there twice in one row")
     return result
 

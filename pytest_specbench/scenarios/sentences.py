@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_specbench.core.metrics import METRICS
-from pytest_specbench.core.problems import KeyPath, Problem, one_of
+from pytest_specbench.core.model import Record
+from pytest_specbench.core.problems import MOST, KeyPath, Problem, one_of
+from pytest_specbench.core.text import one_line
 from pytest_specbench.core.yaml_text import Parsed, kind_of
 from pytest_specbench.scenarios.forms import FORMS, SHORT_METRICS
 from pytest_specbench.scenarios.model import (
@@ -29,8 +31,8 @@ from pytest_specbench.scenarios.model import (
     Verification,
 )
 
-_FIXTURES: Mapping[str, type[BaseModel]] = {"files": FilesFixture, "spec-kit": SpecKitFixture, "git": GitFixture}
-_SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
+_FIXTURES: Mapping[str, type[Record]] = {"files": FilesFixture, "spec-kit": SpecKitFixture, "git": GitFixture}
+_SECTIONS: Mapping[KeyPath, type[Record]] = {
     (): Scenario,
     ("runner",): Runner,
     ("runner", "network"): PhaseNetworks,
@@ -42,6 +44,8 @@ _SECTIONS: Mapping[KeyPath, type[BaseModel]] = {
     ("limits",): Limits,
     ("verification",): Verification,
 }
+_LONG = 80
+"""Characters of a value that are shown."""
 _KINDS: Mapping[str, str] = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -70,6 +74,8 @@ def problems_of(error: ValidationError, parsed: Parsed) -> list[Problem]:
     """One problem for each place that pydantic complains about; several complaints about one place become one."""
     found: dict[KeyPath, list[Problem]] = {}
     for details in error.errors(include_url=False):
+        if len(found) > MOST:
+            break
         keys, missing = _place(details, parsed.data)
         if details["type"] == "too_short" and details["input"]:
             continue  # its entries were there, and were refused one by one
@@ -110,7 +116,7 @@ def _holds(data: object, part: str | int) -> bool:
 _UNTAGGED = frozenset({"union_tag_invalid", "union_tag_not_found"})
 
 
-def _section(keys: KeyPath, data: Any) -> type[BaseModel] | None:
+def _section(keys: KeyPath, data: Any) -> type[Record] | None:
     """The model of the mapping at `keys`; None where keys are free."""
     if len(keys) == 2 and keys[0] == "success_artifacts":
         return SuccessArtifact
@@ -121,8 +127,7 @@ def _section(keys: KeyPath, data: Any) -> type[BaseModel] | None:
 
 def _missing(keys: KeyPath, data: Any) -> Problem:
     section = _section(keys[:-1], data)
-    known = section.model_fields.get(str(keys[-1])) if section else None
-    means = known.description if known and known.description else None
+    means = section.meanings().get(str(keys[-1])) if section else None
     return Problem(keys, "is missing", means.rstrip(".") if means else None)
 
 
@@ -131,7 +136,7 @@ def _problem(details: ErrorDetails, keys: KeyPath, parsed: Parsed) -> Problem:
     if kind == "extra_forbidden":
         section = _section(keys[:-1], parsed.data)
         name = str(keys[-1])
-        return Problem(keys, f"unknown key {name!r}", one_of(section.model_fields if section else (), name))
+        return Problem(keys, f"unknown key {_shown(name)}", one_of(section.model_fields if section else (), name))
     if kind in _KINDS:
         return _wrong_kind(kind, value, keys, parsed)
     if kind in _BOUNDS:
@@ -171,10 +176,11 @@ def _wrong_kind(kind: str, value: object, keys: KeyPath, parsed: Parsed) -> Prob
     if value is None:
         return Problem(keys, "has no value", wanted)
     if kind == "string_type" and plain is not None:
-        return Problem(keys, f"{plain} is read as {kind_of(value)}, not as text", f"quotes round it: '{plain}'")
+        short = one_line(plain, _LONG)
+        return Problem(keys, f"{short} is read as {kind_of(value)}, not as text", f"quotes round it: '{short}'")
     if isinstance(value, str) and wanted in ("a number", "a whole number"):
         return Problem(keys, f"{_shown(value)} is text, not {wanted}", f"{wanted}, without quotes")
-    shown = f"{plain} is" if plain is not None else "is"
+    shown = f"{one_line(plain, _LONG)} is" if plain is not None else "is"
     is_a = "a number with a fraction" if isinstance(value, float) else kind_of(value)
     return Problem(keys, f"{shown} {is_a}, not {wanted}", _with_keys(wanted, keys))
 
@@ -192,8 +198,8 @@ def _quoted(expected: str) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    text = repr(value[:_LONG] if isinstance(value, str) else value)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."
 
 
 def _number(value: float) -> str:

@@ -14,11 +14,10 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from pytest_specbench.core.errors import BlockedError, InfrastructureError, ScenarioError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.tar import TarFile, make_tar
+from pytest_specbench.core.user_cache import user_cache
 from pytest_specbench.scenarios.tree import list_tree, read_bytes
 
 PACKAGE = "specify-cli"
@@ -43,9 +42,12 @@ def project_tree(version: str | None, *, where: str, cache: Path | None = None) 
     folder of made trees; None: `pytest-specbench/spec-kit` in the user's cache folder, or none if that cannot be used.
     """
     found = _installed(version, where)
-    folder = _cache_folder() if cache is None else cache
+    base = user_cache()
+    folder = cache or (base and base / "spec-kit")
     if folder is None:
         return found, _make(where)
+    from filelock import FileLock, Timeout  # here, since it brings asyncio along, and few scenarios use Spec Kit
+
     key = hashlib.sha256(repr((found, OPTIONS, _RECIPE)).encode()).hexdigest()[:16]
     path = folder / f"{found}-{key}.tar"
     kept = _kept(path)
@@ -143,14 +145,6 @@ def _environment(home: Path) -> dict[str, str]:
 def _normal(content: bytes) -> bytes:
     """Spec Kit writes down when it was installed; one tree must be the same at every time."""
     return _TIME.sub(_FIXED_TIME, content)
-
-
-def _cache_folder() -> Path | None:
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    except RuntimeError:
-        return None
-    return Path(base) / "pytest-specbench" / "spec-kit" if Path(base).is_absolute() else None
 
 
 def _kept(path: Path) -> bytes | None:

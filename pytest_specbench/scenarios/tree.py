@@ -10,7 +10,12 @@ from pathlib import Path
 
 from pytest_specbench.core.errors import ScenarioError
 from pytest_specbench.core.tar import TarFile, make_tar
+from pytest_specbench.core.text import one_line
 
+MAX_FILES = 100_000
+"""The most files and folders of one tree."""
+MAX_BYTES = 1_000_000_000
+"""The most that the files of one tree may hold together: it is packed in memory."""
 LEFT_OUT = frozenset({"__pycache__", ".DS_Store"})
 """What tools drop beside files as they look at them; it is neither copied nor hashed."""
 
@@ -29,10 +34,11 @@ def list_tree(folder: Path, relative: str) -> list[TreeFile]:
 
     Raises ScenarioError when it is not there, is empty, or is, holds or lies behind a symbolic link or a special file.
     """
-    here, mode = _resolve(folder, relative)
-    if stat.S_ISREG(mode):
-        return [TreeFile(here.name, here, bool(mode & stat.S_IXUSR))]
-    found = sorted(_below(here, here), key=lambda entry: entry.path)
+    here, facts = _resolve(folder, relative)
+    if stat.S_ISREG(facts.st_mode):
+        _check_size(relative, facts.st_size)
+        return [TreeFile(here.name, here, bool(facts.st_mode & stat.S_IXUSR))]
+    found = sorted(_below(here), key=lambda entry: entry.path)
     if not found:
         raise ScenarioError(f"the folder {relative!r} holds no file", expected="a folder with at least one file")
     return found
@@ -40,56 +46,84 @@ def list_tree(folder: Path, relative: str) -> list[TreeFile]:
 
 def require_file(folder: Path, relative: str) -> Path:
     """The path of a single regular file; raises ScenarioError as `list_tree` does, and when it is a folder."""
-    path, mode = _resolve(folder, relative)
-    if stat.S_ISDIR(mode):
+    path, facts = _resolve(folder, relative)
+    if stat.S_ISDIR(facts.st_mode):
         raise ScenarioError(f"{relative!r} is a folder", expected="a file")
+    _check_size(relative, facts.st_size)
     return path
 
 
-def _resolve(folder: Path, relative: str) -> tuple[Path, int]:
-    """The path and mode of a file or folder, with no link on the way. On plain strings: it runs for every scenario."""
-    here, mode = str(folder), stat.S_IFDIR
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise ScenarioError(f"{one_line(repr(name))} holds {size} bytes", expected=f"at most {MAX_BYTES} bytes")
+
+
+def _resolve(folder: Path, relative: str) -> tuple[Path, os.stat_result]:
+    """The path and what is known of a file or folder, with no link on the way. On plain strings: it runs for every
+    scenario.
+    """
+    here, facts = str(folder), os.stat_result((stat.S_IFDIR, *[0] * 9))
     for part in relative.split("/"):
         if part in ("", "."):
             continue
         below = f"{here}/{part}"
         try:
-            mode = os.lstat(below).st_mode
-        except OSError:
+            facts = os.lstat(below)
+        except (OSError, ValueError):  # NUL or half a character is no OSError
             raise ScenarioError(
-                f"there is no {relative!r} beside the scenario", expected=_nearest(Path(here), part)
+                f"there is no {one_line(repr(relative))} beside the scenario", expected=_nearest(Path(here), part)
             ) from None
-        if stat.S_ISLNK(mode):
-            raise ScenarioError(f"{relative!r} is or goes through a symbolic link, {part!r}", expected=_PLAIN)
+        if stat.S_ISLNK(facts.st_mode):
+            raise ScenarioError(
+                f"{one_line(repr(relative))} is or goes through a symbolic link, {part!r}", expected=_PLAIN
+            )
         here = below
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise ScenarioError(f"{relative!r} is neither a file nor a folder", expected=_PLAIN)
-    return Path(here), mode
+    if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+        raise ScenarioError(f"{one_line(repr(relative))} is neither a file nor a folder", expected=_PLAIN)
+    return Path(here), facts
 
 
 _PLAIN = "plain files inside the scenario's folder, without links"
 
 
-def _below(root: Path, folder: Path) -> list[TreeFile]:
+def _below(root: Path) -> list[TreeFile]:
     found: list[TreeFile] = []
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise ScenarioError(f"cannot be read: {error.strerror}", where=str(folder)) from error
-    for entry in entries:
-        if entry.name in LEFT_OUT:
-            continue
-        path = Path(entry.path)
-        name = path.relative_to(root).as_posix()
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
-            found += _below(root, path)
-        elif stat.S_ISREG(mode):
-            found.append(TreeFile(name, path, bool(mode & stat.S_IXUSR)))
-        else:
-            kind = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
-            raise ScenarioError(f"the folder {root.name!r} holds {kind}, {name!r}", expected=_PLAIN)
+    folders, entries, size = [root], 0, 0
+    while folders:
+        folder = folders.pop()
+        try:
+            listed = [(entry.name, entry.stat(follow_symlinks=False)) for entry in os.scandir(folder)]
+        except OSError as error:
+            raise ScenarioError(f"cannot be read: {error.strerror}", where=str(folder)) from error
+        entries += len(listed)
+        for name, facts in listed:
+            if name in LEFT_OUT:
+                continue
+            path = folder / name
+            if stat.S_ISDIR(facts.st_mode):
+                folders.append(path)
+                continue
+            found.append(_plain_file(root, path, facts))
+            size += facts.st_size
+        if entries > MAX_FILES:
+            raise ScenarioError(f"the folder {root.name!r} holds too much", expected=f"at most {MAX_FILES} files")
+        _check_size(root.name, size)
     return found
+
+
+def _plain_file(root: Path, path: Path, facts: os.stat_result) -> TreeFile:
+    name = path.relative_to(root).as_posix()
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(facts.st_mode) else "a special file"
+        raise ScenarioError(f"the folder {root.name!r} holds {kind}, {name!r}", expected=_PLAIN)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ScenarioError(
+            f"the folder {root.name!r} holds a file whose name is not UTF-8, {name!r}",
+            expected="names that can be written down",
+        ) from None
+    return TreeFile(name, path, bool(facts.st_mode & stat.S_IXUSR))
 
 
 def _nearest(folder: Path, name: str) -> str:
@@ -112,8 +146,18 @@ def pack(folder: Path, relative: str) -> bytes:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file; raises ScenarioError when it cannot be read."""
+    """Content of a file; raises ScenarioError when it cannot be read, or has become a link or a special file."""
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode) or os.path.realpath(path.parent) != str(path.parent):
+                raise ScenarioError(
+                    "is, or lies behind, a link or a special file now", where=str(path), expected=_PLAIN
+                )
+            content = file.read(facts.st_size + 1)
     except OSError as error:
         raise ScenarioError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    if len(content) > facts.st_size:
+        raise ScenarioError("is being written to", where=str(path), expected="a file that stays as it is")
+    return content

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,6 +21,7 @@ from pytest_specbench.core.audit import (
 )
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.store.files import new_file, replace_file
+from pytest_specbench.store.json_file import parse_json
 from pytest_specbench.store.signing import SignatureError, intact, verify
 from pytest_specbench.store.trees import Tree, reason
 from pytest_specbench.store.trust import Signing, Trust, read_trust
@@ -79,10 +78,8 @@ def _trail(tree: Tree, names: Sequence[str]) -> Trail:
 def parse_entry(data: bytes) -> AuditEntry:
     """The entry that a file holds. Raises ValueError, also when a key is there twice: readers could differ on it."""
     try:
-        content = json.loads(data, object_pairs_hook=_once)
-        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
-        return AuditEntry.model_validate(content)
-    except (ArithmeticError, LookupError, TypeError, RecursionError) as error:
+        return AuditEntry.model_validate(parse_json(data))
+    except (ArithmeticError, LookupError, TypeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
@@ -185,13 +182,6 @@ def _unacceptable(tree: Tree, filed: Filed, trust: Trust) -> str:
     if trust.signing == "optional" and not filed.entry.verified:
         return ""
     return not_by_a_maintainer(tree, filed, trust)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a key is there twice")
-    return content
 
 
 def _first(error: ValueError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,8 +11,10 @@ from pytest_specbench.core.audit import BaselineHistory, Problem, Trail, sha256
 from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import one_line
 from pytest_specbench.core.transitions import BaselineStatus
 from pytest_specbench.store.audit import AUDIT, broken_signatures, read_trail, unsigned
+from pytest_specbench.store.json_file import parse_json
 from pytest_specbench.store.trees import MAX_BYTES, UNUSABLE, Tree, reason
 from pytest_specbench.store.trust import Signing, Trust, read_trust
 from pytest_specbench.store.writing import PENDING, approving, contradiction, record_bytes, write_approved
@@ -191,14 +192,12 @@ def _record(tree: Tree, history: BaselineHistory) -> BaselineRecord:
 
 def _parse(data: bytes) -> BaselineRecord:
     try:
-        content = json.loads(data)
-        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
-        return BaselineRecord.model_validate(content)
+        return BaselineRecord.model_validate(parse_json(data))
     except ValidationError as error:
         first = error.errors()[0]
-        raise _broken(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
-        raise _broken(f"not JSON: {error}") from None
+        raise _broken(one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")) from None
+    except ValueError as error:
+        raise _broken(one_line(str(error))) from None
     except (ArithmeticError, LookupError, TypeError) as error:
         raise _broken(f"{type(error).__name__}: {error}") from None
 

@@ -10,15 +10,20 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import Scalar
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import one_line
+from pytest_specbench.core.user_cache import user_cache
+from pytest_specbench.store.json_file import read_json
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 LOCK_NAME = "specbench.lock"
 MAX_BYTES = 10_000_000
@@ -57,34 +62,48 @@ def read_lock(scenario_folder: Path) -> Lock:
     """The lock beside the scenario file. An unreadable one blocks: a broken pin is no missing pin."""
     path = scenario_folder / LOCK_NAME
     try:
-        if os.path.lexists(path) and not path.is_file():
-            raise _broken(path, "it is no regular file")  # reading a pipe would never end
-        if path.stat().st_size > MAX_BYTES:
-            raise _broken(path, f"it is larger than {MAX_BYTES} bytes")
-        return Lock(path, LockFile.model_validate(json.loads(path.read_bytes())), found=True)
+        content = read_json(path, MAX_BYTES)
+        if isinstance(content, dict) and type(content.get("lock")) is not int:
+            raise _broken(path, "lock: it does not say which version of the format it has")
+        return Lock(path, LockFile.model_validate(content), found=True)
     except FileNotFoundError:
         return Lock(path, LockFile(), found=False)
     except OSError as error:
         raise _broken(path, str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise _broken(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, f"not JSON: {error}") from None
+        raise _broken(path, one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")) from None
+    except ValueError as error:
+        raise _broken(path, one_line(str(error))) from None
 
 
 def update_lock(scenario_folder: Path, backend: str, scenario_id: str, facts: Mapping[str, Scalar]) -> None:
     """Write the facts of one scenario into the lock, atomically; several processes may do so at the same time."""
     path = scenario_folder / LOCK_NAME
-    # The mutex lies outside of the repository: it would be an untracked file in it.
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    mutex = Path(tempfile.gettempdir()) / f"specbench-{getpass.getuser()}-{digest}.mutex"
-    with FileLock(mutex):
+    with _mutex(path):
         lock = read_lock(scenario_folder).with_entry(backend, scenario_id, facts)
         text = json.dumps(lock.content.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         temporary.write_text(text, "utf-8")
         temporary.replace(path)
+
+
+def _mutex(path: Path) -> BaseFileLock:
+    """Held by one process at a time. Its file is outside of the repository, in which it would be an untracked one, and
+    stays: another process may be waiting for it.
+    """
+    from filelock import FileLock  # here, since it brings asyncio along, and few runs write a lock
+
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    folder = (user_cache() or Path(tempfile.gettempdir(), f"pytest-specbench-{os.getuid()}")) / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    if not usable:  # a home that is read-only, or none
+        folder = Path(tempfile.gettempdir())
+    return FileLock(folder / f"specbench-{getpass.getuser()}-{digest}.mutex")
 
 
 def _broken(path: Path, why: str) -> BlockedError:

@@ -43,6 +43,6 @@ def open_model(task: AgentTask, *, ledger: SpendLedger | None = None) -> ModelCl
         if ledger is not None:
             model = LedgeredModel(model, ledger)
     if task.record_cassette:
-        redactor = Redactor.from_environment((), {**os.environ, **task.environment})
+        redactor = Redactor.from_environment(task.secrets, {**os.environ, **task.environment})
         model = RecordingModel(model, cassette_path(task.record_cassette, task.scenario_id), redactor=redactor)
     return model

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,10 +14,14 @@ from pydantic import ConfigDict, Field, JsonValue, StringConstraints, Validation
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import one_line
 from pytest_specbench.recording.files import write_bytes
+from pytest_specbench.scenarios.yaml_text import refused
 
 MAX_BYTES = 5_000_000
 """A larger cassette is refused."""
+MAX_VALUES = 400_000
+"""So is one with more keys and values: each costs a kilobyte while it is read."""
 
 type Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 type Count = Annotated[int, Field(ge=0)]
@@ -139,22 +145,39 @@ class Cassette(_Strict):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without repeated keys and without aliases, so that what is read is what is written."""
+# PyYAML's C parser where it was built, else the same in Python, only slower.
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it out
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+
+class _Loader(_Safe):  # type: ignore[misc]  # chosen at run time
+    """YAML without repeated or merged keys, so that what is read is what is written."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is there twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a list or a mapping is a key", problem_mark=key.start_mark)
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(problem="merge keys, '<<', are not allowed", problem_mark=key.start_mark)
+            if key.value in seen:
+                shown = one_line(repr(key.value), _LONG)
+                raise yaml.MarkedYAMLError(problem=f"key {shown} is there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: Any) -> Any:
+        """A number; one to the base 60, or of more digits than any has, would take long to reckon."""
+        if len(str(node.value)) > _LONG or ":" in str(node.value):
+            raise yaml.MarkedYAMLError(problem="that is no number, or too long a one", problem_mark=node.start_mark)
+        kind = "int" if node.tag.endswith(":int") else "float"
+        return getattr(self, f"construct_yaml_{kind}")(node)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)
+
+_LONG = 100
+"""Characters of a key that are shown, and of a number that is read."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -184,30 +207,61 @@ def _invalid(path: Path, where: str, message: str) -> BlockedError:
 def load_cassette(path: Path) -> Cassette:
     """Read and check a cassette. Raises BlockedError(CONFIGURATION) naming file, line and key."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = _content(path)
+    except (OSError, ValueError) as error:  # NUL or half a character in the path
         raise BlockedError(
-            f"the cassette cannot be read: {error.strerror or error}",
+            f"the cassette cannot be read: {getattr(error, 'strerror', None) or error}",
             cause=Cause.CONFIGURATION,
             where=str(path),
             expected="the path of an existing cassette after 'replay:'",
             hint="record one with --specbench-record, or correct the model's name",
         ) from error
     if len(data) > MAX_BYTES:
-        raise _invalid(path, "", f"it has {len(data)} bytes, more than {MAX_BYTES}")
+        raise _invalid(path, "", f"it has more than {MAX_BYTES} bytes")
     try:
-        content = yaml.load(data.decode(), Loader=_Loader)  # noqa: S506 - a SafeLoader, made stricter
+        text = data.decode("utf-8-sig")
+        unwanted = refused(text)
+        if unwanted is not None:
+            raise _invalid(path, f":{unwanted.line}", unwanted.message)
+        if _holds_too_much(text):
+            raise _invalid(path, "", f"it holds more than {MAX_VALUES} values")
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, made stricter
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _invalid(path, f":{mark.line + 1}" if mark else "", error.problem or str(error)) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise _invalid(path, "", str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _invalid(path, f":{data.count(NEWLINE, 0, error.start) + 1}", "it is not UTF-8 text") from error
+    except (yaml.YAMLError, RecursionError, *_NONSENSE) as error:
+        raise _invalid(
+            path, "", f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        ) from error
     try:
         return Cassette.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = one_line(".".join(str(part) for part in first["loc"]))
         raise _invalid(path, f": {key}" if key else "", first["msg"].removeprefix("Value error, ")) from error
+
+
+NEWLINE = b"\n"
+_NONSENSE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What PyYAML raises besides its own errors, for example for `!!int ""` or `!!bool x`."""
+
+
+def _content(path: Path) -> bytes:
+    """What the file holds, of which never more than one byte over the limit is read."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is no regular file")  # reading a pipe would never end
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _holds_too_much(text: str) -> bool:
+    """Whether there are more values than are kept in memory; they are counted only where there may be so many."""
+    if sum(map(text.count, (":", ",", "- ", "\n-"))) <= MAX_VALUES:
+        return False
+    scalars = (event for event in yaml.parse(text, Loader=_Loader) if isinstance(event, yaml.ScalarEvent))
+    return next(islice(scalars, MAX_VALUES, None), None) is not None
 
 
 def save_cassette(cassette: Cassette, path: Path) -> None:

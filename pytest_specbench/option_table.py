@@ -1,0 +1,268 @@
+"""The one table of options: their names, forms and meanings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+PORTABLE = "portable"  # as in core.baselines, which would bring pydantic into every pytest session
+APPROVAL_MODES = ("minimal", "trusted", "full-access")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: its flag `--specbench-NAME`, its ini name `specbench_NAME` and perhaps an environment variable."""
+
+    name: str
+    field: str
+    help: str
+    metavar: str = "VALUE"
+    flag: bool = False
+    choices: tuple[str, ...] = ()
+    environment: str | None = None
+    parse: Callable[[str], Any] = str
+    purpose: Literal["run", "lock", "approve", "keep"] = "run"
+    """What kind of session it belongs to; `specbench run` has those of its own kind."""
+
+    @property
+    def option(self) -> str:
+        """The command-line flag."""
+        return f"--specbench-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """The ini name."""
+        return f"specbench_{self.name.replace('-', '_')}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("must be 1 or more")
+    return number
+
+
+def _host_class(text: str) -> str:
+    if not text.isprintable() or text == PORTABLE:
+        raise ValueError(f"must be printable, and {PORTABLE!r} is reserved for baselines that fit every host")
+    return text
+
+
+def _amount(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a positive amount")
+    return number
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _channels(text: str) -> str:
+    from pytest_specbench.incidents.specs import parse_channels
+
+    return text if parse_channels(text) else "none"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "dataset",
+        "dataset",
+        "dataset that the scenarios must belong to: NAME==VERSION or NAME@VERSION from a registry, or a folder "
+        "(default: the dataset that each scenario names)",
+        "REF",
+        environment="SPEC_BENCH_DATASET",
+    ),
+    Option(
+        "registry",
+        "registry",
+        "registry JSON (default: the nearest registry.json at or above the scenario)",
+        "PATH_OR_URL",
+    ),
+    Option(
+        "scenarios", "scenarios", "only these scenario ids", "A,B", environment="SPEC_BENCH_SCENARIOS", parse=_names
+    ),
+    Option(
+        "agent",
+        "agent",
+        "who acts: a registered agent or module:Class (default: the scenario's)",
+        "NAME",
+        environment="SPEC_BENCH_AGENT",
+    ),
+    Option(
+        "model",
+        "model",
+        "a LiteLLM model name or replay:CASSETTE (default: the scenario's)",
+        "NAME",
+        environment="SPEC_BENCH_MODEL",
+    ),
+    Option("record", "record", "record the model's replies into this cassette, or one each into FOLDER/", "CASSETTE"),
+    Option("sandbox", "sandbox", "docker, local, or auto, which prefers docker and says what it chose", "NAME"),
+    Option("trials", "trials", "trials per scenario (default: the scenario's)", "N", parse=_count),
+    Option(
+        "output",
+        "output",
+        "root folder of the artifacts (default: .terminalbench)",
+        "PATH",
+        environment="SPEC_BENCH_ARTIFACTS",
+        parse=Path,
+    ),
+    Option("format", "format", "what is printed on stdout", choices=("table", "json")),
+    Option(
+        "approval-mode",
+        "approval_mode",
+        "what an agent may do unattended",
+        choices=APPROVAL_MODES,
+        environment="SPEC_BENCH_APPROVAL_MODE",
+    ),
+    Option("max-cost", "max_cost_usd", "cost cap in USD for all scenarios of this run together", "USD", parse=_amount),
+    Option(
+        "baselines",
+        "baselines",
+        "folder of the approved baselines (default: baselines)",
+        "PATH",
+        environment="SPEC_BENCH_BASELINES",
+        parse=Path,
+    ),
+    Option(
+        "host-parity",
+        "host_parity",
+        "a baseline of another host class blocks, or what does not depend on the host is compared",
+        choices=("block", "portable"),
+    ),
+    Option(
+        "require-baseline",
+        "require_baseline",
+        "which scenarios are not green without a baseline: never, known (those that ever had one), always",
+        choices=("never", "known", "always"),
+    ),
+    Option(
+        "lock", "lock", "write specbench.lock for the selected scenarios, and run nothing", flag=True, purpose="lock"
+    ),
+    Option(
+        "lock-check",
+        "lock_check",
+        "compare specbench.lock with what is observed, and run nothing",
+        flag=True,
+        purpose="lock",
+    ),
+    Option(
+        "signing",
+        "signing",
+        "whether approvals are signed: off, optional, or required, where only what a maintainer signed counts",
+        choices=("off", "optional", "required"),
+    ),
+    Option(
+        "trusted-ref",
+        "trusted_ref",
+        "git ref from which policy, maintainers, signers, approval mode and baselines are read, for example the target "
+        "branch of a pull request",
+        "REF",
+        environment="SPEC_BENCH_TRUSTED_REF",
+    ),
+    Option("four-eyes", "four_eyes", "who approves a run is not the author of its commit", flag=True),
+    Option(
+        "signing-key",
+        "signing_key",
+        "SSH key to sign approvals with (default: git's user.signingkey, where gpg.format is ssh)",
+        "PATH",
+        environment="SPEC_BENCH_SIGNING_KEY",
+        purpose="approve",
+    ),
+    Option(
+        "approve",
+        "approve",
+        "make a recorded run the baseline of the selected scenarios, and run nothing",
+        flag=True,
+        purpose="approve",
+    ),
+    Option(
+        "run",
+        "run",
+        "run to approve: its id, its folder or an archive of it, or latest (default)",
+        "RUN",
+        purpose="approve",
+    ),
+    Option(
+        "notes", "notes", "why it is approved; kept in the record and in the audit trail", "TEXT", purpose="approve"
+    ),
+    Option("rotation", "rotation", "rotation that the maintainer acts for, of several", "NAME", purpose="approve"),
+    Option(
+        "accept-regression",
+        "accept_regression",
+        "let an acknowledged regression become the baseline, for this reason",
+        "REASON",
+        purpose="approve",
+    ),
+    Option(
+        "portable",
+        "portable",
+        "approve what does not depend on the host, for every host class",
+        flag=True,
+        purpose="approve",
+    ),
+    Option(
+        "expires",
+        "expires_on",
+        "first day on which the baseline does not count any more",
+        "YYYY-MM-DD",
+        parse=_day,
+        purpose="approve",
+    ),
+    Option("dry-run", "dry_run", "show what an approval would do, and write nothing", flag=True, purpose="approve"),
+    Option(
+        "host-class",
+        "host_class",
+        "declared class of this host, for example github-ubuntu-24.04-4core (default: derived)",
+        "NAME",
+        parse=_host_class,
+    ),
+    Option(
+        "allow-unisolated-model",
+        "allow_unisolated_model",
+        "let a live model act in a sandbox that does not isolate",
+        flag=True,
+    ),
+    Option("allow-dirty", "allow_dirty", "acknowledge an unclean repository", flag=True),
+    Option("keep-runs", "keep_runs", "how many runs `specbench gc --runs` keeps", "N", parse=_count, purpose="keep"),
+    Option(
+        "keep-days",
+        "keep_days",
+        "for how many days `specbench gc --runs` keeps runs",
+        "DAYS",
+        parse=_amount,
+        purpose="keep",
+    ),
+    Option("no-incident", "no_incident", "open no incident; for maintainers", flag=True),
+    Option(
+        "incidents",
+        "incidents",
+        "who is told of regressions: folder[:PATH], github[:OWNER/REPO], gitlab[:PROJECT], webhook[:URL], or none "
+        "(default: folder)",
+        "A,B",
+        parse=_channels,
+    ),
+    Option(
+        "incident-branches",
+        "incident_branches",
+        "branches from which incidents are opened, by names or globs (default: the default branch)",
+        "A,B",
+        parse=_names,
+    ),
+    Option("keep", "keep", "leave the sandbox of each trial for a look; the summary says how to enter it", flag=True),
+    Option(
+        "resume",
+        "resume",
+        "finish a run that was cut short: its id or the first 8 or more characters of it, its folder, or latest",
+        "RUN",
+    ),
+)
+"""Every option of the plugin; the documentation's table is checked against this one."""

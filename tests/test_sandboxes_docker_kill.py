@@ -1,0 +1,315 @@
+"""What is left of an agent in a container: everything is dead and told, and who could not hide needs no restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_support import require_runner_image, tar
+
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.docker import DockerBackend, DockerSandbox
+from pytest_specbench.sandboxes.docker_actor import Actor, find_actor
+from pytest_specbench.sandboxes.docker_freeze import look_still
+from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
+
+USER = "1000:1000"
+SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", USER, ("none",), {}, {"org.specbench.test": "kill"})
+
+
+@pytest.fixture(scope="module")
+def image(engine: Any) -> str:
+    return require_runner_image()
+
+
+@pytest.fixture
+def sandbox(image: str) -> Iterator[DockerSandbox]:
+    made = DockerBackend().start(SPEC)
+    yield made
+    made.close()
+
+
+def sh(sandbox: DockerSandbox, script: str, seconds: float = 30) -> Any:
+    return sandbox.exec(["sh", "-c", script], timeout_sec=seconds)
+
+
+def started(sandbox: DockerSandbox) -> str:
+    state: dict[str, Any] = sandbox._api.inspect_container(sandbox._container)["State"]
+    assert state["Running"]
+    assert not state["Paused"]
+    return str(state["StartedAt"])
+
+
+def acts(sandbox: DockerSandbox, script: str) -> tuple[str, ...]:
+    """What is told to be left of a command of the agent."""
+    sandbox.start_measuring()
+    sh(sandbox, script)
+    sandbox.stop_measuring()
+    return sandbox.kill_all()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("user", [USER, "nobody", "1234"])
+def test_a_container_in_which_an_unprivileged_agent_left_nothing_goes_on(image: str, user: str) -> None:
+    sandbox = DockerBackend().start(replace(SPEC, user=user))
+    try:
+        before = started(sandbox)
+        assert acts(sandbox, "echo hello > hello; sleep 0.1 & wait") == ()
+        assert started(sandbox) == before
+        assert sh(sandbox, "cat hello").output == b"hello\n"
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("user", [None, "root", "0:0", "0", "0:1000", "1000:0"])
+def test_a_container_in_which_root_acted_is_always_restarted(image: str, user: str | None) -> None:
+    """A group alone is no root."""
+    sandbox = DockerBackend().start(replace(SPEC, user=user))
+    try:
+        before = started(sandbox)
+        assert acts(sandbox, "true") == ()
+        assert (started(sandbox) == before) is (user == "1000:0")
+    finally:
+        sandbox.close()
+
+
+LEFT = {
+    "a daemon": ("setsid sleep 300 >/dev/null 2>&1 &", "sleep 300"),
+    "forked twice, and holding the output": ("(setsid sh -c 'sleep 300 & exec sleep 301' &)", "sleep 30"),
+    "it ignores what can be ignored": (
+        "setsid sh -c \"trap '' TERM HUP INT QUIT; >on; while :; do sleep 300; done\" & until [ -e on ]; do :; done",
+        "sleep 300",
+    ),
+    "stopped": ("setsid sleep 300 >/dev/null 2>&1 & kill -STOP $!", "sleep 300"),
+    "by another name": ("cp $(command -v sleep) mine; setsid ./mine 300 >/dev/null 2>&1 &", "./mine 300"),
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(("script", "told"), LEFT.values(), ids=LEFT)
+def test_what_an_agent_leaves_running_is_told_and_dead(sandbox: DockerSandbox, script: str, told: str) -> None:
+    before = started(sandbox)
+    left = acts(sandbox, script)
+    assert left
+    assert all(told in command for command in left)
+    assert started(sandbox) != before
+    assert sandbox.kill_all() == ()
+
+
+HIDDEN = {
+    "it forks and ends all the time": """
+import os
+while True:
+    open("/work/deep/alive", "a").write("x")
+    if os.fork():
+        os._exit(0)
+""",
+    "its main thread has ended": """
+import ctypes, threading
+def write():
+    while True:
+        open("/work/deep/alive", "a").write("x")
+threading.Thread(target=write).start()
+ctypes.CDLL(None).pthread_exit(None)
+""",
+    "as many as there may be": """
+import os
+while True:
+    open("/work/deep/alive", "a").write("x")
+    try:
+        os.fork()
+    except OSError:
+        pass
+""",
+    "it attacks the keeper and init": """
+import ctypes, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+roots = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) < os.getsid(0)]
+libc.setsid()
+while True:
+    open("/work/deep/alive", "a").write("x")
+    for pid in [1, *roots]:
+        for attack in (
+            lambda: os.kill(pid, signal.SIGKILL),
+            lambda: libc.ptrace(16, pid, None, None),
+            lambda: open(f"/proc/{pid}/mem", "r+b").close(),
+            lambda: open(f"/proc/{pid}/oom_score_adj", "w").write("1000"),
+            lambda: libc.prlimit(pid, 7, b"\\0" * 16, None),
+        ):
+            try:
+                attack()
+            except OSError:
+                pass
+""",
+}
+"""PTRACE_ATTACH is 16, RLIMIT_NOFILE 7."""
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("program", HIDDEN.values(), ids=HIDDEN)
+def test_a_program_that_hides_is_seen_told_and_dead(sandbox: DockerSandbox, program: str) -> None:
+    """And so are all of its descendants, though none of them need exist for long."""
+    sandbox.put(tar({"hide.py": program.encode()}), ".")
+    before = started(sandbox)
+    script = "setsid python3 hide.py >/dev/null 2>&1 & until [ -s alive ]; do sleep 0.05; done"
+    assert acts(sandbox, script)
+    assert started(sandbox) != before
+    look = "wc -c <alive; cat /proc/[0-9]*/comm | grep -c python; sleep 0.3; wc -c <alive"
+    size, pythons, later = sh(sandbox, look).output.split()
+    assert (size, pythons) == (later, b"0")
+    assert sandbox.kill_all() == ()
+
+
+@pytest.mark.docker
+def test_the_keeper_and_init_survive_an_unprivileged_agent(sandbox: DockerSandbox) -> None:
+    before = started(sandbox)
+    assert acts(sandbox, "kill -9 -1 2>/dev/null; kill -9 1 2>/dev/null; true") == ()
+    assert started(sandbox) == before
+
+
+@pytest.mark.docker
+def test_a_set_user_id_program_of_root_makes_nobody_root(sandbox: DockerSandbox) -> None:
+    """What it left is told like anything else."""
+    as_root(sandbox, "cp $(command -v python3) /usr/bin/up && chmod 6755 /usr/bin/up")
+    program = "import os, time; open('ids', 'w').write(str(os.getresuid())); time.sleep(300)"
+    script = f'setsid /usr/bin/up -c "{program}" >/dev/null 2>&1 & until [ -s ids ]; do sleep 0.05; done'
+    (left,) = acts(sandbox, script)
+    assert "/usr/bin/up" in left
+    assert sh(sandbox, "cat ids").output == b"(1000, 1000, 1000)"
+
+
+KEPT = {
+    "shared memory": "echo x > /dev/shm/x",
+    "a connection that is over": """python3 -c "
+import socket
+a = socket.create_server(('127.0.0.1', 8080)); b = socket.create_connection(('127.0.0.1', 8080)); c, _ = a.accept()
+c.close(); b.recv(1); b.close()
+" """,
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("script", KEPT.values(), ids=KEPT)
+def test_what_is_no_process_and_yet_no_file_is_gone_too(sandbox: DockerSandbox, script: str) -> None:
+    """Nothing of it sways the verification, as that the port cannot be listened on."""
+    before = started(sandbox)
+    assert acts(sandbox, script) == ()
+    assert started(sandbox) != before
+    assert sh(sandbox, "ls -A /dev/shm; grep -c :1F90 /proc/net/tcp").output == b"0\n"
+
+
+@pytest.mark.docker
+def test_what_was_put_may_have_given_the_agent_what_is_roots(image: str, sandbox: DockerSandbox) -> None:
+    """The agent is looked at again before it acts, and what is put later leaves nothing proved."""
+    sandbox.put(tar({"grep": b'#!/bin/sh\nexec /usr/bin/grep "$@"\n'}, executable=True), "/usr/local/sbin")
+    before = started(sandbox)
+    assert acts(sandbox, "true") == ()
+    assert not sandbox._actor.confined
+    assert started(sandbox) != before
+
+
+@pytest.mark.docker
+def test_without_a_freezer_the_container_is_restarted(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    """As where the engine is on another machine, whose processes are not seen here."""
+    assert look_still(sandbox._api, sandbox._container, sandbox._keeper, root=tmp_path, proc=tmp_path) is None
+    sandbox._api.pause(sandbox._container)  # so that it cannot be paused
+    assert look_still(sandbox._api, sandbox._container, sandbox._keeper) is None
+    started(sandbox)
+
+
+@pytest.mark.docker
+def test_a_frozen_container_can_be_removed(image: str, engine: Any) -> None:
+    """One that a killed session left, for example."""
+    sandbox = DockerBackend().start(SPEC)
+    sandbox._api.pause(sandbox._container)
+    sandbox.close()
+    assert engine.containers.list(all=True, filters={"id": sandbox._container}) == []
+
+
+@pytest.mark.docker
+def test_a_container_that_is_gone_is_an_infrastructure_failure(sandbox: DockerSandbox) -> None:
+    sandbox._api.remove_container(sandbox._container, force=True)
+    with pytest.raises(InfrastructureError):
+        sandbox.kill_all()
+
+
+CONFINED = "Uid:\t9 9 9 9\nGid:\t8 8 8 8\n" + "".join(f"Cap{name}:\t0000\n" for name in ("Inh", "Prm", "Eff", "Amb"))
+CONFINED += "NoNewPrivs:\t1\nend: reached\n"
+
+
+@pytest.mark.parametrize("user", ["9:8", "somebody", "9"])
+def test_who_is_confined(user: str) -> None:
+    assert found(user, CONFINED) == Actor(9, 8, confined=True)
+
+
+@pytest.mark.parametrize(
+    ("was", "is_"),
+    [
+        ("9 9 9 9", "9 9 0 9"),
+        ("CapEff:\t0000", "CapEff:\t0001"),
+        ("CapInh:\t0000\n", ""),
+        ("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
+        ("NoNewPrivs:\t1\n", ""),
+        ("end: reached\n", ""),
+        ("end: ", "mine: /usr/bin\nend: "),
+    ],
+)
+def test_who_is_not_confined(was: str, is_: str) -> None:
+    """Everything has to be said by the kernel: what is missing is not so."""
+    assert was in CONFINED
+    assert not found("9:8", CONFINED.replace(was, is_)).confined
+
+
+@pytest.mark.parametrize(
+    ("folders", "variables"), [(["/usr/bin", "bin"], []), ([""], []), (["/usr/bin"], ["LD_LIBRARY_PATH"])]
+)
+def test_what_is_looked_for_anywhere_confines_nobody(folders: list[str], variables: list[str]) -> None:
+    assert not found("9:8", CONFINED, folders, variables).confined
+
+
+def test_numbers_are_what_was_asked_for_whatever_the_image_says() -> None:
+    assert found("7:8", CONFINED) == Actor(7, 8, confined=False)
+    assert found("7:8", "", code=127) == Actor(7, 8, confined=False)
+    assert found("0:5", CONFINED) == Actor(0, 5, confined=False)
+
+
+def found(
+    user: str, output: str, folders: list[str] | None = None, variables: list[str] | None = None, code: int = 0
+) -> Actor:
+    return find_actor(user, lambda argv, as_: (code, output.encode()), folders or ["/usr/bin"], variables or [])
+
+
+IN_REACH = {
+    "a folder of the PATH": "chown 1000 /usr/local/bin",
+    "a folder above one": "chmod 777 /usr/local",
+    "the keeper": "chown :1000 $(command -v sleep) && chmod g+w $(command -v sleep)",
+    "its library": "chmod o+w $(ldd /bin/sh | grep -o '/[^ ]*libc[^ ]*')",
+    "the list of users": "chmod o+w /etc/passwd",
+    "a link to what is not there": "mkdir -p /var/mine && chmod 777 /var/mine && ln -s /var/mine/x /usr/local/sbin/sh",
+    "a link of a link": "mkdir -m 777 /var/a && ln -s /bin/dash /var/a/sh && ln -s /var/a/sh /usr/local/bin/sh",
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("script", IN_REACH.values(), ids=IN_REACH)
+def test_who_can_change_what_root_runs_is_not_confined(image: str, script: str) -> None:
+    """Whatever image it is: the container is looked at, not its recipe."""
+    sandbox = DockerBackend().start(SPEC)
+    try:
+        assert sandbox._actor.confined
+        as_root(sandbox, script)
+        assert not sandbox._find_actor().confined
+    finally:
+        sandbox.close()
+
+
+def as_root(sandbox: DockerSandbox, script: str) -> None:
+    """What an image may bring: done before an agent acts."""
+    code, output = sandbox._run_briefly(["sh", "-c", script], "0:0")
+    assert code == 0, output
