@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,18 @@ GOOD: dict[str, tuple[str, Any]] = {
     "incidents": ("folder,github:team/tool", "folder,github:team/tool"),
     "incident-branches": ("main, release/*", ["main", "release/*"]),
     "keep": ("true", True),
+    "signing": ("required", "required"),
+    "four-eyes": ("true", True),
+    "signing-key": ("key", "key"),
+    "run": ("deadbeef", "deadbeef"),
+    "notes": ("good", "good"),
+    "rotation": ("team", "team"),
+    "accept-regression": ("upstream", "upstream"),
+    "portable": ("true", True),
+    "expires": ("2999-01-02", date(2999, 1, 2)),
+    "dry-run": ("true", True),
+    "keep-runs": ("3", 3),
+    "keep-days": ("30", 30.0),
 }
 """Option -> a value as it is given, and as it stands in the settings."""
 
@@ -45,11 +58,14 @@ BAD = {
     "host-parity": ["blok"],
     "require-baseline": ["sometimes"],
     "allow-dirty": ["perhaps"],
+    "signing": ["sometimes"],
+    "expires": ["tomorrow", "2026-13-01"],
+    "keep-runs": ["0"],
     "incidents": ["folders", "none,folder", "github:tool", "webhook:nowhere", ","],
 }
 
-ELSEWHERE = {"lock", "lock-check", "resume"}
-"""Options that run nothing, or need a run; they have tests of their own."""
+ELSEWHERE = {"lock", "lock-check", "resume", "approve", "trusted-ref"}
+"""Options that run nothing, or need a run or a repository; they have tests of their own."""
 
 
 def option(name: str) -> Option:

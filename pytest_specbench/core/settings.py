@@ -73,7 +73,7 @@ class Settings:
     """Make a recorded run the baseline and run nothing."""
     run: str = "latest"
     """The run that is meant: id, folder, archive or `latest`."""
-    notes: str = ""
+    notes: str | None = None
     """Why it is approved."""
     rotation: str | None = None
     """The rotation that the maintainer acts for; None: their only one."""

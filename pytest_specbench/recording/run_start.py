@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +65,8 @@ def _plain(value: Any, root: Path) -> Any:
         return value.relative_to(root).as_posix() if value.is_relative_to(root) else str(value)
     if isinstance(value, str):
         return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", value)
+    if isinstance(value, date):
+        return value.isoformat()
     return list(value) if isinstance(value, tuple) else value
 
 

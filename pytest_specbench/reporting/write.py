@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def _metadata(report: Report, settings: Settings, started_at: datetime) -> dict[
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+    return str(value) if isinstance(value, (Path, date)) else list(value) if isinstance(value, tuple) else value
 
 
 def versions(packages: Sequence[str]) -> Mapping[str, str | None]:

@@ -15,8 +15,8 @@ from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.text import one_line
+from pytest_specbench.core.yaml_text import refused
 from pytest_specbench.recording.files import write_bytes
-from pytest_specbench.scenarios.yaml_text import refused
 
 MAX_BYTES = 5_000_000
 """A larger cassette is refused."""
