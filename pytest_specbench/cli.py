@@ -131,10 +131,20 @@ def _init(arguments: argparse.Namespace) -> int:
     """Write the scaffold, say what was written and what to run next."""
     from pytest_specbench.scenarios.scaffold import write_scaffold
 
-    for path in write_scaffold(arguments.folder):
+    for path in write_scaffold(arguments.folder, _email(arguments.folder)):
         print(f"wrote {path}")
     print("next: commit them, then pytest benchmarks/ --specbench-sandbox=auto --specbench-approval-mode=full-access")
     return 0
+
+
+def _email(folder: Path) -> str | None:
+    """The e-mail address that git knows in the folder; None where it knows none, or there is no git or folder."""
+    from pytest_specbench.store.git import git
+
+    try:
+        return git(folder, "config", "--get", "user.email").out.decode("utf-8", "replace").strip() or None
+    except SpecbenchError:
+        return None
 
 
 def _gc(arguments: argparse.Namespace) -> int:

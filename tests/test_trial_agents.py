@@ -115,7 +115,7 @@ class TestAgentsOfThirdParties:
             project,
             """
             shell.run("echo made > result.txt")
-            threading.Event().wait()
+            threading.Event().wait(10)  # longer than its deadline, and not for ever: other tests look for threads left
             """,
             deadlines={"agent_sec": 0.5},
         )

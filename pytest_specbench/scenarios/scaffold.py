@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -12,19 +13,29 @@ TEMPLATES: Mapping[str, str] = {
     "benchmarks/hello.scenario.yaml": "hello.scenario.yaml",
     "benchmarks/solutions/hello.sh": "hello.sh",
     "benchmarks/registry.json": "registry.json",
+    "baselines/maintainers.yaml": "maintainers.yaml",
     ".github/workflows/benchmarks.yml": "benchmarks.yml",
 }
 """What is written, relative to the repository -> the template's name in this package."""
 
 
-def write_scaffold(folder: Path) -> list[Path]:
-    """Write the files below `folder` and return their paths. All of them are written, or none.
+ROTATION = "maintainers"
+"""The rotation of the first maintainer."""
+
+
+def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
+    """Write the files below `folder` and return their paths. All of them are written, or none. `maintainer` is the e-mail
+    address of the first one.
 
     Raises UsageError that lists what is in the way: nothing is ever overwritten.
     """
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), expected="the root of a repository")
     targets = {folder / target: _template(name) for target, name in TEMPLATES.items()}
+    if maintainer is not None:
+        first = f"maintainers:\n  - principal: {json.dumps(maintainer)}\n    rotations: [{ROTATION}]\n".encode()
+        path = folder / "baselines/maintainers.yaml"
+        targets[path] = targets[path].replace(b"maintainers: []\n", first)
     in_the_way = sorted({str(path) for target in targets for path in _obstacles(target, folder)})
     if in_the_way:
         raise UsageError(
