@@ -10,13 +10,12 @@ from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause, Outcome, Status
 from pytest_specbench.earlier import earlier_runs
-from pytest_specbench.gate import (
+from pytest_specbench.gate import Watch, run_benchmark
+from pytest_specbench.judgement import (
     Begun,
-    Watch,
     counted,
     find_baseline,
     judge_against,
-    run_benchmark,
     summaries,
     with_acknowledgement,
 )

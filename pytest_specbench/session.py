@@ -169,7 +169,7 @@ class ScenarioSession:
 
     def lock(self, path: Path) -> None:
         """Write or check the lock entry of the scenario in the file."""
-        from pytest_specbench.gate import lock_scenario
+        from pytest_specbench.parity import lock_scenario
 
         lock_scenario(*self.loaded(path))
 

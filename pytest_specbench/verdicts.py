@@ -72,7 +72,7 @@ class Verdicts:
             why = self._died.get(nodeid, "the run ended before it gave a verdict")
             try:
                 loaded = load_scenario(root / nodeid.partition("::")[0])
-                from pytest_specbench.gate import no_verdict  # here: a controller of workers runs no gate
+                from pytest_specbench.benchmark_record import no_verdict  # here: a controller of workers runs no gate
 
                 written = _written(settings, loaded.scenario.scenario_id, since)
                 self.runs[nodeid] = written or no_verdict(loaded, settings, why)

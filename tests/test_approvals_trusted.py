@@ -16,7 +16,7 @@ REF = "--specbench-trusted-ref=trusted"
 
 @pytest.fixture
 def change(project: Project) -> Project:
-    """A project whose branch `trusted` has a maintainer, a lock and an active baseline; checked out is a change of it."""
+    """A project whose branch `trusted` has a maintainer, a lock and an active baseline; checked out is a change."""
     project.scenario()
     maintained(project)
     assert project.specbench("lock", ".", "--sandbox", "local").code == 0

@@ -13,7 +13,7 @@ from pytest_specbench.core.metrics import METRICS, summarise
 from pytest_specbench.core.records import TrialRecord
 from pytest_specbench.core.status import Cause, Outcome, Status
 from pytest_specbench.core.verdict import Criterion, Verdict, judge
-from pytest_specbench.gate import summaries
+from pytest_specbench.judgement import summaries
 
 
 def failed(index: int) -> TrialRecord:

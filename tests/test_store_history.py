@@ -19,7 +19,7 @@ from scenario_files import Project
 from pytest_specbench.core.approval import Wanted, streak
 from pytest_specbench.core.errors import BlockedError, RunNotFoundError
 from pytest_specbench.core.status import Cause, Status
-from pytest_specbench.gate import ATTEMPTS as GATE_ATTEMPTS
+from pytest_specbench.recording.attempts import ATTEMPTS as GATE_ATTEMPTS
 from pytest_specbench.store import run_folder
 from pytest_specbench.store.history import STALE, History, HistoryError, index_run
 from pytest_specbench.store.index import INDEX, VERSION, open_index

@@ -24,8 +24,8 @@ ROTATION = "maintainers"
 
 
 def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
-    """Write the files below `folder` and return their paths. All of them are written, or none. `maintainer` is the e-mail
-    address of the first one.
+    """Write the files below `folder` and return their paths. All of them are written, or none. `maintainer` is the
+    e-mail address of the first one.
 
     Raises UsageError that lists what is in the way: nothing is ever overwritten.
     """
