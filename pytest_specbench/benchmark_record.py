@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ from pytest_specbench.core.records import (
     BenchmarkRun,
     TrialRecord,
 )
-from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.redact import Redactor, without_credentials
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause, Outcome
 from pytest_specbench.core.verdict import Verdict, blocked
@@ -93,8 +92,3 @@ def decisive_artifacts(trials: Sequence[TrialRecord], run_folder: Path) -> Artif
     }
     paths = {field: f"{decisive.artifacts_path}/{name}" for field, name in names.items()}
     return ArtifactPaths(**{field: path for field, path in paths.items() if (run_folder / path).is_file()})
-
-
-def without_credentials(text: str) -> str:
-    """The text without user and password in its URLs, whatever they are."""
-    return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", text)

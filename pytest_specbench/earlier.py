@@ -16,9 +16,10 @@ from pytest_specbench.recording.trial_file import TRIAL_FILE, TrialFile, is_inta
 RECORD = "run.json"
 
 
-def earlier_runs(run_folder: Path, run_id: str, scenario_id: str) -> Iterator[BenchmarkRun]:
+def earlier_runs(run_folder: Path, run_id: str, scenario_id: str, tree: str | None) -> Iterator[BenchmarkRun]:
     """The benchmark runs of the scenario whose record is well-formed and whose artifacts are as they were, the newest
-    first. A trial in a record must be what the trial left itself.
+    first. A trial in a record must be what the trial left itself, with `tree` checked out: none is where that cannot be
+    told.
     """
     for name in attempts(run_folder, scenario_id):
         try:
@@ -27,27 +28,35 @@ def earlier_runs(run_folder: Path, run_id: str, scenario_id: str) -> Iterator[Be
         except (OSError, ValidationError):
             continue
         own = (str(run.run_id), run.scenario_id, run.artifacts_path) == (run_id, scenario_id, name)
-        if own and intact and all(_left_so(run_folder, trial) for trial in run.trials):
+        if own and intact and all(_left_so(run_folder, trial, tree) for trial in run.trials):
             yield run
 
 
-def _left_so(run_folder: Path, trial: TrialRecord) -> bool:
+def _left_so(run_folder: Path, trial: TrialRecord, tree: str | None) -> bool:
     found = read_trial(run_folder / trial.artifacts_path)
-    return found is not None and found.trial == trial.model_copy(update={"repeated": False})
+    if found is None or tree is None or found.tree != tree:
+        return False
+    return found.trial == trial.model_copy(update={"repeated": False})
 
 
-def earlier_trials(run_folder: Path, run_id: str, scenario_id: str, now: Fingerprint) -> dict[int, TrialFile]:
-    """The complete trials of the scenario that say something about the agent and ran with what is observed `now`, by
-    number, each from the newest attempt that has it.
+def earlier_trials(
+    run_folder: Path, run_id: str, scenario_id: str, now: Fingerprint, tree: str | None
+) -> dict[int, TrialFile]:
+    """The complete trials of the scenario that say something about the agent and ran with what is observed `now` and
+    with `tree` checked out, by number, each from the newest attempt that has it.
     """
     found: dict[int, TrialFile] = {}
+    if tree is None:
+        return found
     for name in attempts(run_folder, scenario_id):
         recorded = _recorded(run_folder / name)
         for folder in sorted((run_folder / name).glob("trial-*")):
             left = read_trial(folder)
             if recorded is not None and not _is_so(folder, recorded):
                 continue
-            if left is not None and _counts(left, folder.relative_to(run_folder), (run_id, scenario_id, now)):
+            if left is None or left.tree != tree:
+                continue
+            if _counts(left, folder.relative_to(run_folder), (run_id, scenario_id, now)):
                 found.setdefault(left.trial.index, left)
     return found
 

@@ -20,6 +20,7 @@ from pytest_specbench.scenarios.content import tree_hash
 from pytest_specbench.scenarios.datasets import Dataset
 from pytest_specbench.scenarios.fixtures import FixtureContent
 from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.scenarios.model import Scenario
 
 BEHAVIOUR = {
     "scenario_id",
@@ -36,6 +37,14 @@ BEHAVIOUR = {
 """Fields of a scenario that shape what an agent does. Titles, owners, thresholds and the number of trials do not, and
 what belongs to a party (agent, model, runner, fixtures) has facts of its own.
 """
+
+
+def gate_of(scenario: Scenario) -> dict[str, Scalar]:
+    """The facts that say how strictly a scenario is judged; they can be told without a run."""
+    gate = {name: sorted(getattr(scenario, name)) for name in ("metrics_tracked", "subject")}
+    rate = {} if scenario.success is None else {"success": scenario.success.model_dump()}
+    strictness = {**gate, "thresholds": scenario.thresholds, "trials": scenario.trials, **rate}
+    return {"gate_content": _hash(strictness)}
 
 
 def facts_of(
@@ -71,10 +80,7 @@ def facts_of(
         "agent": agent.name,
     }
     yield from (Fact("instrument", name, value) for name, value in instrument.items())
-    gate = {name: sorted(getattr(scenario, name)) for name in ("metrics_tracked", "subject")}
-    rate = {} if scenario.success is None else {"success": scenario.success.model_dump()}
-    strictness = {**gate, "thresholds": scenario.thresholds, "trials": scenario.trials, **rate}
-    yield Fact("gate", "gate_content", _hash(strictness))
+    yield from (Fact("gate", name, value) for name, value in gate_of(scenario).items())
     if image is not None and runner.pin == "recipe":
         if image.recipe is None:
             raise BlockedError(

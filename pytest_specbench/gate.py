@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pytest_specbench.benchmark_record import record, without_credentials, write_record
+from pytest_specbench.benchmark_record import record, write_record
 from pytest_specbench.core.errors import BlockedError, DatasetError, SpecbenchError
 from pytest_specbench.core.records import BenchmarkRun
-from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.redact import Redactor, without_credentials
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import REPEATABLE, Cause, Outcome
 from pytest_specbench.core.verdict import Verdict, blocked
@@ -27,7 +27,8 @@ from pytest_specbench.recording.folder import TrialFolder
 from pytest_specbench.recording.trial_file import TrialFile, take_trial
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.authority import Authority, authority
-from pytest_specbench.trial import Progress, run_trial
+from pytest_specbench.trial import run_trial
+from pytest_specbench.trial_plan import Progress
 
 type Watch = Callable[[str, int, int, int | None], None]
 """Progress: phase, number of the trial, number of trials, steps so far (None where no agent acts)."""
@@ -45,6 +46,7 @@ def run_benchmark(
     begun = Begun(datetime.now(UTC), f"{loaded.scenario.scenario_id}/unclaimed")
     redactor = Redactor.from_environment(loaded.scenario.secrets, os.environ)
     whose = whose or partial(authority, settings)
+    interrupted = False
     try:
         begun.name = claim_attempt(settings.run_folder, loaded.scenario.scenario_id)
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
@@ -54,8 +56,8 @@ def run_benchmark(
         if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
             verdict = blocked(match.cause, match.notes)
         else:
-            run_trials(prepared, begun, watch, complete_trials(settings, begun))
-            verdict = with_acknowledgement(judge_against(match, loaded, begun), loaded, begun)
+            run_trials(prepared, begun, watch, complete_trials(settings, begun, prepared))
+            verdict = with_acknowledgement(judge_against(match, loaded, begun), match, loaded, begun)
     except BlockedError as error:
         verdict = blocked(error.cause, str(error))
     except DatasetError as error:
@@ -63,6 +65,7 @@ def run_benchmark(
     except SpecbenchError as error:
         verdict = blocked(Cause.CONFIGURATION, str(error))
     except KeyboardInterrupt:
+        interrupted = True
         verdict = blocked(Cause.INTERRUPTED, "the run was interrupted")
     except Exception as error:  # noqa: BLE001 - a defect, ours or a plug-in's, is told and never scored
         verdict = _not_ours_to_score(error, settings.run_folder / begun.name, redactor)
@@ -72,7 +75,7 @@ def run_benchmark(
     except OSError as error:
         # Evidence that nobody can look at is none.
         run = record(loaded, settings, begun, blocked(Cause.SANDBOX_FAILED, str(unwritable(error))))
-    if Cause.INTERRUPTED in (run.cause, *(trial.cause for trial in run.trials)):
+    if interrupted or Cause.INTERRUPTED in (trial.cause for trial in begun.trials):
         raise KeyboardInterrupt
     return run
 
@@ -88,12 +91,12 @@ def _not_ours_to_score(error: Exception, folder: Path, redactor: Redactor) -> Ve
     return blocked(Cause.INTERNAL_ERROR, f"{type(error).__name__}: {error}; see internal_error.txt")
 
 
-def complete_trials(settings: Settings, begun: Begun) -> Mapping[int, TrialFile]:
+def complete_trials(settings: Settings, begun: Begun, prepared: Prepared) -> Mapping[int, TrialFile]:
     """The trials that an earlier part of a resumed run has completed, by number; none in a new run."""
-    if settings.resume is None or begun.observed is None:
+    if settings.resume is None:
         return {}
-    scenario_id = begun.name.partition("/")[0]
-    return earlier_trials(settings.run_folder, settings.run_id, scenario_id, begun.observed.fingerprint)
+    scenario_id, now = begun.name.partition("/")[0], prepared.observed.fingerprint
+    return earlier_trials(settings.run_folder, settings.run_id, scenario_id, now, prepared.plan.invocation.tree)
 
 
 def run_trials(prepared: Prepared, begun: Begun, watch: Watch, complete: Mapping[int, TrialFile]) -> None:

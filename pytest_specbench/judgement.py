@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
-from pytest_specbench.core.acknowledgement import is_more_than
+from pytest_specbench.core.acknowledgement import Shown, is_more_than
 from pytest_specbench.core.audit import Trail, comparison_key
+from pytest_specbench.core.baselines import PORTABLE
 from pytest_specbench.core.comparison import ComparisonRules, compare, comparison_with
+from pytest_specbench.core.criterion import Criterion
 from pytest_specbench.core.matching import HostParity, Match, Policy, RequireBaseline
 from pytest_specbench.core.matching import match as find_match
 from pytest_specbench.core.metrics import METRICS, MetricSummary, summarise
@@ -20,7 +22,7 @@ from pytest_specbench.core.records import (
 )
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Outcome, Status
-from pytest_specbench.core.verdict import Criterion, Verdict, acknowledged, judge
+from pytest_specbench.core.verdict import Verdict, acknowledged, judge
 from pytest_specbench.parity import check_lock, refuse_drift
 from pytest_specbench.preparation import Observed
 from pytest_specbench.scenarios.loader import LoadedScenario
@@ -56,7 +58,7 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun, whos
     found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
     begun.comparison = check_lock(loaded, settings, found)
     refuse_drift(begun.comparison, loaded)
-    whose.refuse_escapes(scenario_id)
+    whose.refuse_escapes()
     baselines = read_baselines(whose.tree, scenario_id, whose.trust)
     begun.trail = baselines.trail
     policy = Policy(
@@ -67,6 +69,7 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun, whos
         found, baselines.active, ever_active=baselines.ever_active, policy=policy, today=begun.started.date()
     )
     begun.comparison = begun.comparison.model_copy(update={"diff": match.diff})
+    whose.refuse_loosened(scenario_id, settings.sandbox, found.gate, [match.baseline] if match.baseline else [])
     return match
 
 
@@ -86,18 +89,26 @@ def judge_against(match: Match, loaded: LoadedScenario, begun: Begun) -> Verdict
     return judge(counted(begun.trials), measured, scenario.metrics_tracked, match, compared, criterion)
 
 
-def with_acknowledgement(verdict: Verdict, loaded: LoadedScenario, begun: Begun) -> Verdict:
+def with_acknowledgement(verdict: Verdict, match: Match, loaded: LoadedScenario, begun: Begun) -> Verdict:
     """The verdict, green where it is a regression that a maintainer acknowledged and that is no worse than that."""
     if verdict.status is not Status.REGRESSION or begun.observed is None:
         return verdict
-    found = begun.observed.fingerprint
-    key = comparison_key(found, str(found.host.get("class")))
+    scenario, found = loaded.scenario, begun.observed.fingerprint
+    shown = Shown(
+        cause=verdict.cause,
+        trials=counted(begun.trials),
+        metrics=summaries(begun.trials, by_rate=scenario.success is not None),
+        tracked=scenario.metrics_tracked,
+        comparison=begun.comparison,
+    )
+    keys = [comparison_key(found, name) for name in (str(found.host.get("class")), PORTABLE)]
     not_covered: list[str] = []
-    for filed in begun.trail.acknowledgements(loaded.scenario.scenario_id, key, begun.started.date()):
+    for filed in begun.trail.acknowledgements(scenario.scenario_id, keys, begun.started.date()):
         entry, known = filed.entry, filed.entry.acknowledged
         if known is None:
             continue
-        more = is_more_than(known, verdict.cause, counted(begun.trials), begun.comparison)
+        # A success would be owed an approval here, so a failure is not green either.
+        more = match.notes if match.cause is not None else is_more_than(known, shown, trials=begun.wanted)
         if more is None:
             begun.acknowledgement = filed.name
             return acknowledged(verdict, f"acknowledged until {known.until} by {entry.by}: {entry.reason}")

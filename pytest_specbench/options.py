@@ -36,6 +36,14 @@ def any_given(config: pytest.Config) -> bool:
     return resumes(config) is not None or any(config.getoption(option.option) is not None for option in OPTIONS)
 
 
+def trusts_a_ref(config: pytest.Config) -> bool:
+    """Whether this session is held against a git ref."""
+    option = next(option for option in OPTIONS if option.field == "trusted_ref")
+    # Help ends the reading of options where it stands, so that what follows it is not known as an option.
+    written = (word.partition("=")[0] for word in config.invocation_params.args)
+    return option.option in written or _value(option, config, _Configured(config)) is not None
+
+
 def resumes(config: pytest.Config) -> str | None:
     """The run that this session is to finish, as it was asked for."""
     found = _value(next(option for option in OPTIONS if option.field == "resume"), config, _Configured(config))

@@ -12,6 +12,7 @@ from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.recording.files import write_json
+from pytest_specbench.recording.repository import git_commit
 from pytest_specbench.recording.run_start import BEGUN, RunStart, asked_of, differing, now, read_start
 from pytest_specbench.sandboxes.owner import PREFIX, is_abandoned, is_of_this_machine, owner_labels
 
@@ -25,6 +26,7 @@ def begin_run(settings: Settings, selected: tuple[str, ...], sandbox: tuple[str,
         run_id=settings.run_id,
         parts=(now(),),
         specbench_version=__version__,
+        commit_sha=git_commit(settings.root),
         asked=asked_of(settings, Redactor.from_environment((), os.environ)),
         max_cost_usd=settings.max_cost_usd,
         selected=selected,
@@ -39,14 +41,15 @@ def begin_run(settings: Settings, selected: tuple[str, ...], sandbox: tuple[str,
 def take_over(settings: Settings) -> RunStart:
     """Make the run in `settings.run_folder` this process's, and return how it began, this part included.
 
-    Raises UsageError when its owner lives or may live, or what is asked for now is not what was asked for then. Of two
-    who try at the same time one finds the other the owner.
+    Raises UsageError when its owner lives or may live, another commit is checked out, or what is asked for now is not
+    what was asked for then. Of two who try at the same time one finds the other the owner.
     """
     folder = settings.run_folder
     with _alone(folder):
         start = read_start(folder)
         if start.owner is not None:
             _refuse_living(start.owner, start.run_id, folder)
+        _refuse_other_commit(start, git_commit(settings.root), folder)
         found = differing(
             start, asked_of(settings, Redactor.from_environment((), os.environ)), __version__, settings.max_cost_usd
         )
@@ -88,6 +91,19 @@ def _refuse_living(owner: Mapping[str, str], run_id: str, folder: Path) -> None:
         "whether that lives cannot be told from here",
         where=str(folder / BEGUN),
         hint="resume it there, or start a new run",
+    )
+
+
+def _refuse_other_commit(start: RunStart, commit: str | None, folder: Path) -> None:
+    if start.commit_sha == commit:
+        return
+    back = f"git checkout {start.commit_sha}, or " if start.commit_sha else ""
+    raise UsageError(
+        f"--specbench-resume: the run {start.run_id} began at commit {start.commit_sha or 'none'}, "
+        f"and {commit or 'none'} is checked out",
+        where=str(folder / BEGUN),
+        expected="the commit that it began at, so that all of its verdicts are about the same",
+        hint=f"{back}start a new run",
     )
 
 

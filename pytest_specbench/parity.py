@@ -19,7 +19,7 @@ from pytest_specbench.preparation import model_for, observe, prepare
 from pytest_specbench.sandboxes.base import Sandbox
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
-from pytest_specbench.trial import set_up
+from pytest_specbench.trial_setup import set_up
 
 
 def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -> Comparison:

@@ -29,7 +29,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARKER}(file): the scenario whose sandbox the fixture specbench_sandbox brings up"
     )
-    config.pluginmanager.register(SpecbenchHooks(config), "specbench-hooks")
+    if config.pluginmanager.register(SpecbenchHooks(config), "specbench-hooks") is None:
+        raise pytest.UsageError(
+            "-p no:specbench-hooks leaves scenarios without a verdict; to do without, -p no:specbench"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Where a ref is trusted, the work tree's configuration cannot have pytest show something and run nothing."""
+    words = config.invocation_params.args
+    for name, written in (("help", ("-h", "--help")), ("markers", ("--markers",)), ("version", ("-V", "--version"))):
+        if config.getoption(name) and not {*words} & {*written} and options.trusts_a_ref(config):
+            raise pytest.UsageError(f"--{name} is asked for by a configuration, and not on the command line")
 
 
 class SpecbenchHooks:
@@ -52,7 +64,7 @@ class SpecbenchHooks:
         """Check the settings, and keep stdout for the report when that is JSON."""
         settings = options.read_settings(self.config)  # light; a wrong one is a wrong usage, and no wrong file
         options.check_permissions(self.config, settings)
-        if options.any_given(self.config) or settings.format == "json":
+        if options.any_given(self.config) or settings.format == "json" or settings.trusted_ref is not None:
             self.active().start()
 
     def pytest_report_header(self) -> list[str]:
@@ -132,7 +144,7 @@ class SpecbenchHooks:
     def pytest_testnodedown(self, node: Any) -> None:
         """Take in what an xdist worker could not say itself; one that died said nothing."""
         output = getattr(node, "workeroutput", None) or {}
-        if "specbench_usage_error" in output:
+        if "specbench_usage_error" in output or "specbench_left_out" in output:
             self.active().worker_ended(output)
 
     @pytest.hookimpl(tryfirst=True)

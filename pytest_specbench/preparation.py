@@ -18,7 +18,7 @@ from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
 from pytest_specbench.facts import facts_of, host_facts, model_facts
-from pytest_specbench.recording.repository import git_commit, unclean
+from pytest_specbench.recording.repository import git_commit, tree_state, unclean
 from pytest_specbench.sandboxes import SANDBOXES
 from pytest_specbench.sandboxes.base import SandboxBackend, SandboxSpec
 from pytest_specbench.sandboxes.keeping import RUN_LABEL, SCENARIO_LABEL, KeepingBackend
@@ -26,7 +26,7 @@ from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_datas
 from pytest_specbench.scenarios.fixtures import FixtureContent, materialise
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import ModelDefaults
-from pytest_specbench.trial import Progress, TrialPlan
+from pytest_specbench.trial_plan import Progress, TrialPlan
 from pytest_specbench.trial_record import Invocation
 
 REPLAY = "replay:"
@@ -374,4 +374,5 @@ def _invocation(loaded: LoadedScenario, settings: Settings, observed: Observed) 
             **deadlines,
         },
         fingerprint=observed.fingerprint,
+        tree=tree_state(loaded.folder, ignore=settings.output),
     )

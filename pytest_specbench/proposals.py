@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 from pytest_specbench.core.approval import Streak, Wanted, refusals, streak
 from pytest_specbench.core.audit import Action, comparison_key, sha256
@@ -14,13 +13,14 @@ from pytest_specbench.core.baselines import Approval, BaselineRecord, BundledFil
 from pytest_specbench.core.errors import RunNotFoundError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.text import one_line
 from pytest_specbench.store.baselines import Baselines, read_baselines
 from pytest_specbench.store.git import author_of
 from pytest_specbench.store.history import History
 from pytest_specbench.store.identity import Maintainer
 from pytest_specbench.store.run_folder import RecordError, artifact_problems, read_record
 from pytest_specbench.store.trees import FolderTree
-from pytest_specbench.store.trust import Signing, read_trust
+from pytest_specbench.store.trust import read_trust, signing_of
 
 BUNDLED_BYTES = 256_000
 """What is larger stays where it is, and the record says where."""
@@ -58,29 +58,31 @@ def propose_baseline(scenario_id: str, settings: Settings, maintainer: Maintaine
     with History.open(settings.output) as history:
         run, folder = recorded_run(history, settings.run, scenario_id)
         wanted = Wanted(settings.accept_regression is not None, stochastic=run.min_rate is not None)
-        found = streak(run, history.runs(scenario_id, like=run), wanted)
+        found = streak(run, history.runs(scenario_id, like=run, attempts=True), wanted)
         reasons = [
             *refusals(run, found, wanted),
             *_asked_for(run, settings),
             *_provenance(run, settings, maintainer, baselines),
             *_intact(found.runs or (run,), run, folder, history),
         ]
+        reasons = list(dict.fromkeys(reasons))
     replaces = _replaced(run, settings, baselines)
-    bundle, described = _bundle(run, folder)
-    record = None
-    if found.runs and found.runs[-1] == run and run.fingerprint is not None:
-        approval = Approval(
-            by=maintainer.principal,
-            rotation=maintainer.rotation,
-            notes=_notes(settings),
-            at=now,
-            portable=settings.portable,
-            supersedes=None if replaces is None else replaces.baseline_id,
-            expires_on=settings.expires_on,
-        )
-        record = propose(found.runs, approval, described)
-    elif not reasons:
-        reasons.append("no record can be made of the run")
+    approval = Approval(
+        by=maintainer.principal,
+        rotation=maintainer.rotation,
+        notes=_notes(settings),
+        at=now,
+        portable=settings.portable,
+        supersedes=None if replaces is None else replaces.baseline_id,
+        expires_on=settings.expires_on,
+    )
+    record, bundle = None, dict[str, bytes]()
+    if run in found.runs:  # shown beside the active one although it may be refused
+        try:
+            bundle, described = _bundle(run, folder)
+            record = propose(found.runs, approval, described)
+        except (OSError, ValueError) as error:
+            reasons = reasons or [f"no record can be made of the run: {one_line(str(error))}"]
     return Proposal(run, record, replaces, found, tuple(reasons), bundle)
 
 
@@ -94,7 +96,8 @@ def _notes(settings: Settings) -> str:
 def _asked_for(run: BenchmarkRun, settings: Settings) -> Iterable[str]:
     """What of the request itself cannot be granted."""
     asked, there = (settings.dataset or "").replace("@", "=="), run.dataset_version.replace("@", "==")
-    if asked and asked != (there if "==" in asked else there.partition("==")[0]) and not Path(asked).is_dir():
+    # A dataset may be asked for by its folder, which is called as it is.
+    if asked and asked != there and ("==" in asked or Path(asked).name != there.partition("==")[0]):
         yield f"the run is of the dataset {run.dataset_version}, asked for is {settings.dataset}"
     if settings.accept_regression is not None and not settings.accept_regression.strip():
         yield "say why the regression is accepted"
@@ -109,12 +112,22 @@ def _provenance(run: BenchmarkRun, settings: Settings, maintainer: Maintainer, b
         same = entry.action is Action.APPROVE and entry.scenario_id == run.scenario_id and entry.run_id == run.run_id
         if same:
             yield f"the run was approved already, as {entry.baseline_id} by {entry.by}"
+    if run.commit_sha is not None and author_of(settings.root, run.commit_sha) is None:
+        yield f"the run's commit {run.commit_sha} is not in this repository"
     if settings.four_eyes:
-        author = None if run.commit_sha is None else author_of(settings.root, run.commit_sha)
-        if author is None:
-            yield f"four eyes are asked for, and the author of the run's commit {run.commit_sha} cannot be found here"
-        elif author.casefold() == maintainer.principal.casefold():
-            yield f"four eyes are asked for, and {author} is the author of the run's commit"
+        yield from one_pair_of_eyes(run, settings, maintainer)
+
+
+def one_pair_of_eyes(run: BenchmarkRun, settings: Settings, by: Maintainer) -> list[str]:
+    """Why four eyes have not looked at the run, where they have not."""
+    author = None if run.commit_sha is None else author_of(settings.root, run.commit_sha)
+    if author is None:
+        return [f"four eyes are asked for, and the author of the run's commit {run.commit_sha} cannot be found here"]
+    if "@" not in by.principal:
+        return [f"four eyes are asked for, and {by.principal!r} is no e-mail address, which authors have"]
+    if author.casefold() == by.principal.casefold():
+        return [f"four eyes are asked for, and {author} is the author of the run's commit"]
+    return []
 
 
 def _intact(runs: Sequence[BenchmarkRun], run: BenchmarkRun, folder: Path, history: History) -> Iterable[str]:
@@ -150,7 +163,7 @@ def _bundle(run: BenchmarkRun, folder: Path) -> tuple[dict[str, bytes], dict[str
     for name, path in parts.items():
         if path is None:
             continue
-        data = (folder / path).read_bytes()
+        data = _inside(run, folder, path)
         large = len(data) > BUNDLED_BYTES
         described[name] = BundledFile(
             sha256=sha256(data), size=len(data), uri=f"run:{run.run_id}/{path}" if large else None
@@ -158,6 +171,22 @@ def _bundle(run: BenchmarkRun, folder: Path) -> tuple[dict[str, bytes], dict[str
         if not large:
             kept[name] = data
     return kept, described
+
+
+def _inside(run: BenchmarkRun, folder: Path, path: str) -> bytes:
+    """An artifact that the record names: one of the run's own, as it was hashed. ValueError for anything else: a record
+    may come from anywhere, and must not bring other files of this machine into the repository.
+    """
+    relative = path.removeprefix(f"{run.artifacts_path}/")
+    expected = run.artifact_hashes.get(relative)
+    place = folder / run.artifacts_path / relative
+    inside = place.resolve().is_relative_to((folder / run.artifacts_path).resolve())
+    if expected is None or not path.startswith(f"{run.artifacts_path}/") or not inside or not place.is_file():
+        raise ValueError(f"{path} is none of the artifacts of the run")
+    data = place.read_bytes()
+    if sha256(data) != expected:
+        raise ValueError(f"{path} was altered")
+    return data
 
 
 def recorded_run(history: History, reference: str, scenario_id: str) -> tuple[BenchmarkRun, Path]:
@@ -183,8 +212,3 @@ def recorded_run(history: History, reference: str, scenario_id: str) -> tuple[Be
         where=str(folder),
         expected=f"one of {', '.join(row.scenario_id for row in rows) or 'none'}",
     )
-
-
-def signing_of(settings: Settings) -> Signing:
-    """Whether approvals are signed."""
-    return cast("Signing", settings.signing)

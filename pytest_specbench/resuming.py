@@ -20,6 +20,7 @@ from pytest_specbench.judgement import (
     with_acknowledgement,
 )
 from pytest_specbench.preparation import Prepared, prepare
+from pytest_specbench.recording.attempts import attempts
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.authority import Authority
 
@@ -39,11 +40,13 @@ def standing(
     """The verdict of an earlier part, where it says something about the agent, its artifacts are as they were, and it
     is what comes out of them with what is observed now; None where the scenario has to be looked at again.
     """
-    there = list(earlier_runs(settings.run_folder, settings.run_id, loaded.scenario.scenario_id))
-    if not there:
+    scenario_id = loaded.scenario.scenario_id
+    if not attempts(settings.run_folder, scenario_id):
         return None
     try:
         prepared = prepare(loaded, settings, lambda phase, steps: watch(phase, 0, 0, steps))
+        tree = prepared.plan.invocation.tree
+        there = list(earlier_runs(settings.run_folder, settings.run_id, scenario_id, tree))
         counts = whose()
         found = next((run for run in there if _stands(run, loaded, settings, prepared, counts)), None)
     except SpecbenchError:
@@ -70,7 +73,7 @@ def _stands(
     match = find_baseline(loaded, settings, again, whose)
     if match.baseline is None and match.cause not in (None, Cause.APPROVAL_NEEDED):
         return False
-    verdict = with_acknowledgement(judge_against(match, loaded, again), loaded, again)
+    verdict = with_acknowledgement(judge_against(match, loaded, again), match, loaded, again)
     measured = summaries(run.trials, by_rate=loaded.scenario.success is not None)
     judged = (verdict.status, verdict.cause, verdict.exit_code, again.comparison, measured)
     return judged == (run.status, run.cause, run.exit_code, run.comparison, run.metrics)

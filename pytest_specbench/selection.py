@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 
 if TYPE_CHECKING:
     from pytest_specbench.scenarios.datasets import Dataset
+    from pytest_specbench.store.authority import Authority
 
 
 class Selection:
@@ -27,6 +29,8 @@ class Selection:
         self._outside: set[str] = set()
         self.kept: list[str] = []
         """Node ids of the scenarios that are to run."""
+        self.left_out: set[str] = set()
+        """Ids of the scenarios that were collected, and that -k, -m or --deselect left out."""
 
     def claim(self, loaded: LoadedScenario) -> None:
         """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
@@ -47,6 +51,10 @@ class Selection:
         `broken` tells that some file could not be collected. Raises pytest.UsageError for an id that nobody has.
         """
         ours = [item for item in items if hasattr(item, "benchmark_run")]
+        if any(self._config.getoption(name) for name in ("keyword", "markexpr", "deselect")):
+            self.left_out = set(self._claimed) - {item.name for item in ours}
+            if hasattr(self._config, "workeroutput"):
+                self._config.workeroutput["specbench_left_out"] = sorted(self.left_out)
         if (self._settings.lock or self._settings.lock_check or self._settings.approve) and len(ours) < len(
             items
         ):  # an ordinary test would run something
@@ -88,6 +96,32 @@ class Selection:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]
             self._config.hook.pytest_deselected(items=out)
+
+    def missing(self, whose: Authority) -> list[str]:
+        """What the trusted ref would have run and this session does not, a sentence each."""
+        from pytest_specbench.escapes import Asked, missing
+
+        config, here = self._config, self._config.invocation_params.dir
+        given = [] if config.args_source is not config.ArgsSource.ARGS else config.args
+        # A folder that is gone matches no glob any more, so that pytest would not have named it.
+        globs = [] if given or here != config.rootpath else config.getini("testpaths")
+        ignored = [*(config.getoption("ignore") or ()), *(config.getoption("ignore_glob") or ())]
+        asked = Asked(
+            paths=self.places() if given or not globs else (),
+            globs=tuple(os.path.abspath(here / glob) for glob in globs),  # noqa: PTH100 - it follows no link
+            ignored=tuple(os.path.abspath(here / glob) for glob in ignored),  # noqa: PTH100 - as above
+            not_entered=tuple(config.getini("norecursedirs")),
+            scenarios=self._settings.scenarios,
+            dataset=self._settings.dataset,
+            registry=self._settings.registry,
+        )
+        return list(missing(whose, asked, {nodeid.rpartition("::")[2] for nodeid in self.kept} | self.left_out))
+
+    def places(self) -> tuple[Path, ...]:
+        """The files and folders that the session was started for, absolute."""
+        config, here = self._config, self._config.invocation_params.dir
+        given = config.args if config.args_source is config.ArgsSource.ARGS else [str(here)]
+        return tuple(Path(os.path.abspath(here / one.partition("::")[0])) for one in given)  # noqa: PTH100 - as above
 
     def _owed(self) -> tuple[str, ...]:
         """Node ids that the run which is resumed was to run."""

@@ -70,6 +70,7 @@ class ScenarioSession:
         self._report: Report | None = None
         self._unwritten = ""
         self._usage_error = ""
+        self._escapes: tuple[str, ...] = ()
         self._live: ProgressThread | None = None
         self._approved: list[str] = []
         self._part = RunPart(config, self.settings)
@@ -151,7 +152,14 @@ class ScenarioSession:
         """What scenarios are held against. Raises BlockedError when it cannot be told."""
         from pytest_specbench.store.authority import authority
 
-        return authority(self.settings)
+        if self.settings.trusted_ref is None:
+            return authority(self.settings)
+        places = self.selection.places()
+        folder = Path(os.path.commonpath([one if one.is_dir() else one.parent for one in places]))
+        # From there pytest looks for its configuration. One that is gone below its rootdir made that another one.
+        below = [folder] if folder.is_relative_to(self.settings.root) else []
+        named = self.config.inipath if self.config.getoption("inifilename", None) else None
+        return authority(self.settings, places=below, file=named)
 
     def about_to_run(self) -> None:
         """What is selected is known, and nothing of it has run yet: write down what the run was asked to do."""
@@ -250,6 +258,7 @@ class ScenarioSession:
     def worker_ended(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker could not say itself."""
         self._usage_error = output.get("specbench_usage_error", self._usage_error)
+        self.selection.left_out.update(output.get("specbench_left_out", ()))
 
     def add_to(self, json_report: dict[str, Any]) -> None:
         """Put our report into another tool's."""
@@ -274,9 +283,16 @@ class ScenarioSession:
             return
         if self.runs_nothing and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
             session.exitstatus = EXIT_BLOCKED if self.locking else EXIT_REFUSED
-        if self.worker or self.runs_nothing or self.config.getoption("collectonly"):
+        if self.worker:
             return
-        if not (self.verdicts.started or self.verdicts.runs or self.verdicts.broken or self.selection.kept):
+        self._escapes = self._found_escapes(session)
+        if self.runs_nothing or self.config.getoption("collectonly"):
+            # A change could ask for that, too, so that nothing is judged.
+            if self._escapes and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                session.exitstatus = EXIT_BLOCKED
+            return
+        ours = self.verdicts.started or self.verdicts.runs or self.verdicts.broken or self.selection.kept
+        if not (ours or self._escapes):
             return
         status = int(session.exitstatus)
         if self.verdicts.broken and status == 1 and session.testsfailed == len(self.verdicts.problems):
@@ -302,6 +318,7 @@ class ScenarioSession:
             pytest_status=status,
             collection_problems=tuple(self.verdicts.problems),
             altered=self._altered(),
+            escapes=self._escapes,
             kept=self._part.kept(),
             resumed=self._part.facts(self.verdicts.runs.values()),
             other_failures=max(0, session.testsfailed - self.verdicts.failed - len(self.verdicts.problems)),
@@ -319,9 +336,22 @@ class ScenarioSession:
         if self.settings.trusted_ref is None:
             return ()
         try:
-            return tuple(one.sentence for one in self.authority.altered)
+            return tuple(dict.fromkeys([*(one.sentence for one in self.authority.altered), *self._escapes]))
         except SpecbenchError as error:
             return (str(error),)
+
+    def _found_escapes(self, session: pytest.Session) -> tuple[str, ...]:
+        """What of the change keeps a scenario from being judged, whether any other ran or not."""
+        if self.settings.trusted_ref is None:
+            return ()
+        try:
+            whose = self.authority
+            found = [one.sentence for one in whose.altered if one.blocks]
+            if session.exitstatus in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED) and not self.verdicts.problems:
+                found += self.selection.missing(whose)
+        except SpecbenchError as error:
+            return (str(error),)
+        return tuple(found)
 
     def _write_report(self, session: pytest.Session) -> None:
         """Write the report; it is written again with what became of the incidents, which may take a while."""
@@ -338,10 +368,15 @@ class ScenarioSession:
 
     def print_report(self) -> None:
         """What stands outside of pytest's own output: blocked scenarios on stderr, and on stdout the report as JSON."""
+        from pytest_specbench.reporting.text import printable_lines
+
+        for sentence in self._escapes:
+            sys.stderr.write(
+                "\n".join(printable_lines(f"specbench: the change escapes its judgement: {sentence}")) + "\n"
+            )
         if self._report is None:
             return
         from pytest_specbench.reporting.report import report_json
-        from pytest_specbench.reporting.text import printable_lines
         from pytest_specbench.store.history import index_run
 
         capture = self.config.pluginmanager.get_plugin("capturemanager")

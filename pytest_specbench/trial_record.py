@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,6 +23,7 @@ from pytest_specbench.core.records import (
 )
 from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause, Outcome
 from pytest_specbench.recording.atif import ATIF_VERSION
+from pytest_specbench.recording.files import unwritable
 from pytest_specbench.recording.metadata import TrialMetadata, TrialSummary, split_model, usage_of
 from pytest_specbench.sandboxes.base import Usage
 
@@ -43,6 +47,20 @@ class Seen:
     notes: list[str] = field(default_factory=list)
     kept: KeptSandbox | None = None
     """The sandbox, where it was left for a look."""
+
+    def host_failed(self, error: OSError) -> None:
+        """The artifacts cannot be written. An interruption stays one: it must go on."""
+        if getattr(self.failure, "cause", None) is not Cause.INTERRUPTED:
+            self.failure = unwritable(error)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Adds the milliseconds of its block to the phases, however that ends."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases_ms[phase] = round((time.monotonic() - begun) * 1000, 3)
 
     @property
     def all_notes(self) -> list[str]:
@@ -70,6 +88,8 @@ class Invocation:
     backend: str
     limits: dict[str, Scalar]
     fingerprint: Fingerprint | None
+    tree: str | None = None
+    """What is checked out and changed, as a hash; None where that cannot be told."""
 
 
 def conclude(seen: Seen, trajectory_problems: list[str]) -> tuple[Outcome, Cause, str]:

@@ -18,6 +18,7 @@ def maintained(project: Project, *people: str, user: str = MARA) -> Project:
     listed = "".join(f"  - {{principal: {name}, rotations: [{ROTATION}]}}\n" for name in people or (user,))
     project.file("baselines/maintainers.yaml", f"maintainers:\n{listed}")
     commit(project)
+    project.file(".git/info/exclude", "/runpytest-*\n/junit.xml\n")  # what a process of its own leaves behind
     git(project.path, "config", "user.email", user)
     git(project.path, "config", "user.name", user.partition("@")[0].title())
     return project

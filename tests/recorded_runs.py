@@ -55,20 +55,24 @@ def write_run(output: Path, number: int, *runs: BenchmarkRun, report: bool = Tru
     return folder
 
 
+CAST = b'{"version": 2, "width": 80, "height": 24}\n'
+LEFT = {"agent.cast": CAST, "run_metadata.json": b"{}\n", "summary.json": b"{}\n", "atif/trajectory.json": b"{}\n"}
+"""What a trial leaves."""
+
+
 def with_artifact(folder: Path, run: BenchmarkRun) -> BenchmarkRun:
-    """The run with a recording on disk that it names."""
-    recording = folder / run.artifacts_path / "trial-01" / "agent.cast"
-    recording.parent.mkdir(parents=True)
-    recording.write_bytes(b'{"version": 2, "width": 80, "height": 24}\n')
-    (recording.parent / "run_metadata.json").write_bytes(b"{}\n")
-    (recording.parent / "run-metadata.json").symlink_to("run_metadata.json")
+    """The run with a trial on disk whose files it names."""
+    place = folder / run.artifacts_path / "trial-01"
+    (place / "atif").mkdir(parents=True)
+    for name, data in LEFT.items():
+        (place / name).write_bytes(data)
+    (place / "run-metadata.json").symlink_to("run_metadata.json")
+    there = f"{run.artifacts_path}/trial-01"
     return run.model_copy(
         update={
-            "artifacts": ArtifactPaths(agent_cast=f"{run.artifacts_path}/trial-01/agent.cast"),
-            "artifact_hashes": {
-                "trial-01/agent.cast": hashlib.sha256(recording.read_bytes()).hexdigest(),
-                "trial-01/run_metadata.json": hashlib.sha256(b"{}\n").hexdigest(),
-            },
+            "trials": tuple(trial.model_copy(update={"artifacts_path": there}) for trial in run.trials),
+            "artifacts": ArtifactPaths(agent_cast=f"{there}/agent.cast"),
+            "artifact_hashes": {f"trial-01/{name}": hashlib.sha256(data).hexdigest() for name, data in LEFT.items()},
         }
     )
 

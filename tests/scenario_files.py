@@ -18,7 +18,7 @@ import pytest_specbench.agents.command
 import pytest_specbench.agents.nop
 import pytest_specbench.agents.oracle
 import pytest_specbench.items
-import pytest_specbench.sandboxes.docker
+import pytest_specbench.sandboxes.docker_backend
 import pytest_specbench.sandboxes.local
 import pytest_specbench.session  # noqa: F401 - as above
 

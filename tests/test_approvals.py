@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from approval_support import BEN, MARA, approved, entries, maintained, passes, record
 from parity_support import commit, git
-from scenario_files import Project, command
+from scenario_files import Project, Ran, command
 
 
 @pytest.fixture
@@ -289,12 +292,7 @@ class TestAcknowledging:
     def test_a_known_failure_is_green_until_its_day(self, kept: Project) -> None:
         self.failing(kept)
 
-        known = kept.specbench(
-            "ack", "--scenario", "demo", "--run", "latest", "--reason", "upstream #12", "--until", "2999-01-01"
-        )
-
-        assert known.code == 0, known.err
-        commit(kept)
+        self.acknowledged(kept)
         ran = kept.run()
         assert (ran.code, *ran.judged()) == (0, "pass", "acknowledged")
         assert "upstream #12" in ran.scenario()["notes"]
@@ -303,8 +301,7 @@ class TestAcknowledging:
         kept.scenario(success_artifacts=[{"path": "result.txt"}, {"path": "more.txt"}])
         commit(kept)
         assert kept.run().code == 1
-        kept.specbench("ack", "--scenario", "demo", "--run", "latest", "--reason", "x", "--until", "2999-01-01")
-        commit(kept)
+        self.acknowledged(kept)
         assert kept.run().code == 0
 
         # Same scenario and agent, and now the other artifact is missing too: the agent's command is under test.
@@ -331,7 +328,113 @@ class TestAcknowledging:
     def test_a_pass_cannot_be_acknowledged(self, kept: Project) -> None:
         passes(kept, 1)
 
-        ran = kept.specbench("ack", "--scenario", "demo", "--run", "latest", "--reason", "x", "--until", "2999-01-01")
+        ran = self.acknowledge(kept)
 
         assert ran.code == 4
         assert "only a regression" in ran.err
+
+    def test_it_needs_no_more_than_was_acknowledged(self, kept: Project) -> None:
+        """A failure of another kind beside the known one is told, whichever trial shows it first."""
+        count = kept.path.parent / "count"
+        line = f"echo x >> {count}; test $(wc -l < {count}) -le 2 || exit 3"
+        self.failing(kept, line)
+        self.acknowledged(kept)
+
+        assert kept.run().judged() == ("pass", "acknowledged")
+        # From the third start on, the agent crashes instead of leaving nothing.
+        assert kept.run().judged()[0] == "regression"
+
+    def test_withdrawn_it_fails_again(self, kept: Project) -> None:
+        self.failing(kept)
+        self.acknowledged(kept)
+        assert kept.run().code == 0
+
+        ended = kept.specbench("ack", "--scenario", "demo", "--withdraw", "--reason", "mended upstream")
+
+        assert ended.code == 0, ended.err
+        commit(kept)
+        assert kept.run().code == 1
+        assert kept.specbench("ack", "--scenario", "demo", "--withdraw", "--reason", "again").code == 4
+
+    def test_a_failure_that_is_acknowledged_becomes_no_baseline(self, kept: Project) -> None:
+        self.failing(kept)
+        self.acknowledged(kept)
+        passes(kept, 3)
+
+        said = refused(kept, "--accept-regression", "--reason", "it is so")
+
+        assert "acknowledged failure" in said
+
+    def test_for_longer_than_a_year_it_is_no_exception(self, kept: Project) -> None:
+        self.failing(kept)
+
+        ran = self.acknowledge(kept, "2999-01-01")
+
+        assert ran.code == 4
+        assert "366 days" in ran.err
+
+    def test_it_is_not_green_where_an_approval_is_owed(self, kept: Project) -> None:
+        passes(kept, 3)
+        approved(kept)
+        name = record(kept)["baseline_id"]
+        kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+        self.failing(kept)
+        self.acknowledged(kept)
+
+        assert kept.run().code == 1
+
+    def acknowledge(self, kept: Project, until: str | None = None) -> Ran:
+        day = until or str(datetime.now(UTC).date() + timedelta(days=30))
+        return kept.specbench(
+            "ack", "--scenario", "demo", "--run", "latest", "--reason", "upstream #12", "--until", day
+        )
+
+    def acknowledged(self, kept: Project) -> None:
+        known = self.acknowledge(kept)
+        assert known.code == 0, known.err
+        commit(kept)
+
+
+class TestForged:
+    """A run that comes from elsewhere is anybody's."""
+
+    def test_it_brings_no_file_of_this_machine(self, kept: Project, tmp_path: Path) -> None:
+        secret = tmp_path / "secret.txt"
+        secret.write_text("for nobody's eyes")
+        last = passes(kept, 3)
+        path = last.folder / "demo" / "run.json"
+        run = json.loads(path.read_text("utf-8"))
+        digest = hashlib.sha256(secret.read_bytes()).hexdigest()
+        run["artifacts"]["agent_cast"] = str(secret)
+        run["artifact_hashes"][str(secret)] = digest
+        path.write_text(json.dumps(run), "utf-8")
+        decoy = Path(f"{last.folder}/demo/{secret}")
+        decoy.parent.mkdir(parents=True)
+        decoy.write_bytes(secret.read_bytes())
+        shutil.copytree(kept.path / ".terminalbench", tmp_path / "elsewhere", symlinks=True)
+        shutil.rmtree(kept.path / ".terminalbench")
+
+        refused(kept, run=str(tmp_path / "elsewhere"))
+
+        assert not any(b"nobody's eyes" in file.read_bytes() for file in kept.path.rglob("*") if file.is_file())
+
+    def test_its_commit_must_be_known_here(self, kept: Project) -> None:
+        passes(kept, 3)
+        git(kept.path, "commit", "-q", "--amend", "--allow-empty", "-m", "another history")
+        git(kept.path, "reflog", "expire", "--expire=now", "--all")
+        git(kept.path, "gc", "-q", "--prune=now")
+
+        assert "is not in this repository" in refused(kept)
+
+    def test_a_missing_artifact_is_told_and_not_tripped_over(self, kept: Project) -> None:
+        last = passes(kept, 3)
+        (last.trial() / "agent.cast").unlink()
+
+        assert "agent.cast" in refused(kept)
+        assert "Traceback" not in kept.specbench("baseline", "diff", "--scenario=demo", "--run=latest").err
+
+    def test_a_broken_list_of_maintainers_refuses(self, kept: Project) -> None:
+        passes(kept, 3)
+        kept.file("baselines/maintainers.yaml", "maintainers: 3\n")
+
+        assert "maintainers.yaml" in refused(kept)

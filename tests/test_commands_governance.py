@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from approval_support import BEN, MARA, approved, maintained, passes, record
-from parity_support import commit
+from parity_support import commit, git
 from scenario_files import Project
 
 
@@ -118,7 +118,8 @@ def test_two_records_and_a_run_are_shown_side_by_side(governed: Project) -> None
     assert first in both.out
     assert second in both.out
 
-    passes(governed, 1, "--specbench-allow-dirty")
+    commit(governed)
+    passes(governed, 1)
     proposed = governed.specbench("baseline", "diff", "--scenario", "demo", "--run", "latest")
     assert proposed.code == 0
     assert second in proposed.out
@@ -132,3 +133,15 @@ def test_an_expired_baseline_blocks(governed: Project) -> None:
     approved(governed, "--expires", "2999-01-01")
 
     assert record(governed)["expires_on"] == "2999-01-01"
+
+
+def test_a_loosened_gate_needs_no_run_to_be_found(governed: Project) -> None:
+    git(governed.path, "branch", "trusted")
+    assert strict(governed, "--trusted-ref", "trusted")[0] == 0
+    governed.scenario(metrics_tracked=["success"])
+
+    code, said = strict(governed, "--trusted-ref", "trusted")
+
+    assert code == 1
+    assert "how strictly 'demo' is judged" in said
+    assert "gate_content" in said

@@ -23,6 +23,7 @@ from pytest_specbench.commands.importing import content_of
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.store.history import History
 from pytest_specbench.store.unpack import Limits, UnpackError, unpack
+from pytest_specbench.store.writing import approving
 
 
 @pytest.fixture
@@ -412,6 +413,51 @@ class TestGc:
         assert answer.code == 2
         assert "no run was removed" in answer.err
         assert len(here(tmp_path)) == 4
+
+    @pytest.mark.parametrize("named_by", ["--baselines", "environment SPEC_BENCH_BASELINES", "ini specbench_baselines"])
+    def test_a_named_folder_of_baselines_that_is_not_there_keeps_everything(
+        self, specbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
+    ) -> None:
+        arguments = ["gc", "--runs", "--keep", "1"]
+        if named_by == "--baselines":
+            arguments += ["--baselines", "basline"]
+        elif named_by.startswith("ini"):
+            (tmp_path / "pytest.ini").write_text("[pytest]\nspecbench_baselines = basline\n")
+        else:
+            monkeypatch.setenv("SPEC_BENCH_BASELINES", "basline")
+
+        answer = specbench(*arguments)
+
+        assert answer.code == 2
+        assert f"the folder of the baselines that {named_by} names is not there" in answer.err
+        assert len(here(tmp_path)) == 4
+
+    def test_a_run_that_failed_between_runs_that_stay_is_kept(self, specbench: Command, tmp_path: Path) -> None:
+        root = tmp_path / ".terminalbench"
+        write_run(root, 5, benchmark_run(5, status=Status.REGRESSION, cause=Cause.ARTIFACT_MISSING))
+        write_run(root, 6)
+        (tmp_path / "baselines").mkdir()
+        (tmp_path / "baselines" / "b.json").write_text(json.dumps({"run_ids": [str(run_id(n)) for n in (2, 3, 4)]}))
+
+        answer = specbench("gc", "--runs", "--keep", "1")
+
+        assert [name[-1] for name in here(tmp_path)] == ["2", "3", "4", "5", "6"]
+        assert "it ended a streak of passing runs" in answer.out
+        (row,) = specbench("report", "--format", "json").report["scenarios"]
+        assert row["passing_runs"] == 1
+
+    def test_nothing_goes_while_somebody_approves(
+        self, specbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pytest_specbench.store.writing.WAIT_SEC", 0.05)
+        with approving(tmp_path / "baselines"):
+            answer = specbench("gc", "--runs", "--keep", "1")
+
+        assert answer.code != 0
+        assert "is going on" in answer.err
+        assert len(here(tmp_path)) == 4
+        assert specbench("gc", "--runs", "--keep", "1").code == 0
+        assert not (tmp_path / "baselines").exists()
 
     @pytest.mark.parametrize(
         "arguments", [["--runs"], ["--keep", "1"], ["--runs", "--keep", "0"], ["--runs", "--older-than", "x"]]

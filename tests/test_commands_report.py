@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jsonschema
 import pytest
+from approval_support import maintained
 from recorded_runs import BEGIN, Command, benchmark_run, command_line, run_id, write_run
 from reporting_samples import compared, regression
 from scenario_files import Project, command
 from test_reporting_report import CONTRACT
 
-from pytest_specbench.commands.place import FILES, SETTINGS, configuration, place_here
+from pytest_specbench.commands.place import FILES, configuration, place_here
 from pytest_specbench.core.audit import Acknowledged, Action, AuditEntry
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.status import Cause, Status
-from pytest_specbench.option_table import OPTIONS
 from pytest_specbench.reporting.schemas import shipped_schema
 from pytest_specbench.store.audit import append
 
@@ -147,6 +150,16 @@ class TestLatest:
 
         assert (row["status"], row["flaky"], row["artifacts_path"]) == ("pass", True, "specify/rerun-01")
 
+    def test_runs_that_passed_at_the_second_attempt_are_not_consecutive(self, specbench: Command, output: Path) -> None:
+        for number in (1, 2, 3):
+            failed = benchmark_run(number, status=Status.REGRESSION, cause=Cause.ARTIFACT_MISSING)
+            at = failed.executed_at + timedelta(minutes=1)
+            write_run(output, number, failed, benchmark_run(number, artifacts_path="specify/rerun-01", executed_at=at))
+
+        for arguments in ([], ["--run", "00000003"]):
+            (row,) = specbench("report", "--format", "json", *arguments).report["scenarios"]
+            assert (row["status"], row["passing_runs"]) == ("pass", 1)
+
     def test_dataset(self, specbench: Command, output: Path) -> None:
         write_run(output, 1, benchmark_run(1, "specify"), benchmark_run(1, "plan", dataset_version="other==2"))
 
@@ -254,8 +267,28 @@ HARMS: dict[str, Any] = {
     "the record is of another form": lambda folder: (folder / "specify/run.json").write_text("{}"),
     "the record is a link": lambda folder: relink(folder / "specify/run.json"),
     "the record is no text": lambda folder: (folder / "specify/run.json").write_bytes(b"\xff\xfe"),
+    "the record does not know an artifact": lambda folder: forge(folder, lambda run: run["artifact_hashes"].popitem()),
+    "the record names a file of this machine": lambda folder: forge(
+        folder, lambda run: run["artifacts"].update(agent_cast="/etc/passwd")
+    ),
+    "the record names a file above": lambda folder: forge(
+        folder, lambda run: run["artifacts"].update(agent_cast="specify/../specify/trial-01/agent.cast")
+    ),
+    "the record names a file that it has no hash of": lambda folder: forge(
+        folder, lambda run: run["artifacts"].update(post_test="specify/run.json")
+    ),
+    "a trial lies elsewhere": lambda folder: forge(
+        folder, lambda run: run["trials"][0].update(artifacts_path="plan/trial-01")
+    ),
     "the record names a file outside": lambda folder: edit(folder, '"trial-01/agent.cast": "', '"../../x": "'),
 }
+
+
+def forge(folder: Path, change: Callable[[Any], object]) -> None:
+    path = folder / "specify/run.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
 
 
 def relink(path: Path) -> None:
@@ -285,6 +318,38 @@ class TestCorrupt:
         assert str(folder / "specify") in answer.err
         assert "specbench run --scenarios specify" in answer.err
         assert len(answer.report["problems"]) >= 1
+
+    @pytest.mark.parametrize("name", ["agent.cast", "run_metadata.json", "summary.json", "atif/trajectory.json"])
+    def test_an_artifact_that_is_gone_from_the_disk_and_from_the_record_is_missing(
+        self, specbench: Command, output: Path, name: str
+    ) -> None:
+        folder = write_run(output, 1)
+        (folder / "specify/trial-01" / name).unlink()
+        forge(folder, lambda run: run["artifact_hashes"].pop(f"trial-01/{name}"))
+        forge(folder, lambda run: run["artifacts"].update(agent_cast=None))
+
+        for arguments in ([], ["--run", "latest"]):
+            answer = specbench("report", *arguments)
+            assert answer.code == 3
+            assert f"it has no hash of 'specify/trial-01/{name}', which every trial leaves" in answer.err
+
+    @pytest.mark.parametrize(
+        ("changes", "names"),
+        [
+            ({"outcome": "infrastructure", "cause": "sandbox_failed"}, ["summary.json", "agent.cast"]),
+            ({"repeated": True}, ["summary.json", "agent.cast"]),
+            ({"outcome": "failure", "cause": "trajectory_invalid"}, ["atif/trajectory.json"]),
+        ],
+    )
+    def test_a_trial_that_may_have_left_less_is_whole_without(
+        self, specbench: Command, output: Path, changes: dict[str, Any], names: list[str]
+    ) -> None:
+        folder = write_run(output, 1)
+        forge(folder, lambda run: run["trials"][0].update(changes))
+        forge(folder, lambda run: [run["artifact_hashes"].pop(f"trial-01/{name}") for name in names])
+        forge(folder, lambda run: run["artifacts"].update(agent_cast=None))
+
+        assert specbench("report").code == 0
 
     def test_every_problem_is_told(self, specbench: Command, output: Path) -> None:
         folder = write_run(output, 1, benchmark_run(1, "specify"), benchmark_run(1, "plan"))
@@ -341,11 +406,9 @@ class TestCorrupt:
 class TestPlace:
     """Two paths and two numbers, found as pytest finds them, without pytest."""
 
-    def test_its_table_is_that_of_the_options(self) -> None:
-        options = {option.name: option for option in OPTIONS}
-        for name, (environment, _) in SETTINGS.items():
-            assert options[name].environment == environment
-            assert options[name].ini == f"specbench_{name.replace('-', '_')}"
+    def test_pytest_is_not_imported(self) -> None:
+        code = "import sys, pytest_specbench.commands.place; sys.exit('pytest' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
     @pytest.mark.parametrize("value", ["0", "-1", "x", "1.5"])
     def test_a_wrong_value_names_its_source(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
@@ -441,6 +504,23 @@ class TestRealRuns:
         assert plain == ran.report["scenarios"]
         assert (report["exit_code"], report["exit_reason"]) == (1, ran.report["exit_reason"])
         assert "bad" in either.specbench("report").out
+
+    def test_runs_that_passed_by_a_rerun_are_no_candidate(self, project: Project) -> None:
+        pytest.importorskip("pytest_rerunfailures")
+        tried = project.path.parent / f"{project.path.name}-tried"
+        fails_first = f"test -e {tried} && echo made > result.txt && rm {tried} || touch {tried}"
+        project.scenario(agent=command(fails_first))
+        maintained(project)
+        for _ in range(3):
+            assert project.run("--reruns=1", "-p", "rerunfailures").scenario()["flaky"] is True
+
+        shown = json.loads(project.specbench("report", "--format", "json").out)
+        refused = project.specbench("baseline", "approve", "--scenario", "demo", "--run", "latest")
+
+        assert shown["scenarios"][0]["passing_runs"] == 1
+        assert "1 of 3" in project.specbench("baseline", "list").out
+        assert refused.code == 4
+        assert "and 1 is recorded" in refused.err
 
     def test_the_artifact_root_of_the_ini_file(self, project: Project) -> None:
         project.scenario("good")

@@ -53,6 +53,15 @@ def run(number: int = 9, **changes: Any) -> BenchmarkRun:
     return BenchmarkRun(**(fields | changes))
 
 
+FAILED: dict[str, Any] = {"status": Status.REGRESSION, "cause": Cause.VERIFIER_SAID_NO}
+
+
+def rerun(number: int, **first: Any) -> tuple[BenchmarkRun, BenchmarkRun]:
+    """A run of two attempts, of which the second passed."""
+    again = run(number, artifacts_path="s/rerun-01", executed_at=NOW + timedelta(hours=number, minutes=5))
+    return run(number, **first), again
+
+
 def another_subject(version: str = "2") -> Fingerprint:
     return fingerprint().model_copy(update={"subject": {"agent_version": version}})
 
@@ -80,6 +89,39 @@ class TestTheStreak:
         found = streak(run(9), [run(8), run(8), run(9)], PLAIN)
 
         assert numbers(found) == [8, 9]
+
+    def test_is_ended_by_an_earlier_attempt_that_failed(self) -> None:
+        """A plugin ran the scenario until it passed."""
+        recorded = [run(5), run(6), *(attempt for number in (7, 8, 9) for attempt in rerun(number, **FAILED))]
+        last = recorded[-1]
+
+        found = streak(last, recorded, PLAIN)
+
+        assert numbers(found) == [9]
+        assert "was regression (verifier_said_no)" in found.broken_by
+        assert any("consecutive passing runs" in reason for reason in reasons(last, recorded))
+
+    def test_is_ended_by_it_although_the_clock_was_set_back_between_the_attempts(self) -> None:
+        first, last = rerun(9, **FAILED)
+        back = last.model_copy(update={"executed_at": first.executed_at - timedelta(minutes=1)})
+
+        assert numbers(streak(back, [run(7), run(8), first, back], PLAIN)) == [9]
+
+    def test_begins_anew_with_the_attempt_that_passed(self) -> None:
+        assert numbers(streak(run(9), [*rerun(7, **FAILED), run(8)], PLAIN)) == [7, 8, 9]
+
+    @pytest.mark.parametrize("changes", [{"status": Status.BLOCKED, "cause": Cause.INTERRUPTED}, {}])
+    def test_counts_a_run_that_was_resumed_once(self, changes: dict[str, Any]) -> None:
+        recorded = [*rerun(7, **changes), *rerun(8, **changes), *rerun(9, **changes)]
+
+        assert numbers(streak(recorded[-1], recorded, PLAIN)) == [7, 8, 9]
+        assert numbers(streak(recorded[-1], recorded[2:], PLAIN)) == [8, 9]
+
+    def test_counts_no_run_whose_last_attempt_was_blocked(self) -> None:
+        first, last = rerun(8)
+        blocked = last.model_copy(update={"status": Status.BLOCKED, "cause": Cause.INTERRUPTED})
+
+        assert numbers(streak(run(9), [run(7), first, blocked], PLAIN)) == [7, 9]
 
     @pytest.mark.parametrize(
         "changes",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.redact import Redactor, without_credentials
 
 SECRET = 'p@ss "wörd"/+1\n2'
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIB" + "x" * 300 + "\n-----END RSA PRIVATE KEY-----"
@@ -124,6 +124,30 @@ def test_a_stream_redacts_like_the_whole_text_wherever_it_is_cut(text: str, cuts
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     out = b"".join(stream.feed(data[start:end]) for start, end in pairwise(edges)) + stream.flush()
     assert out == redactor.bytes(data)
+
+
+@pytest.mark.parametrize("begun", [b"-----BEGIN PRIVATE KEY-----", b"-eyJ", b"sk-", b"Bearer ", b"eyJaaaaaaaa."])
+def test_what_is_begun_again_and_again_takes_no_longer_than_other_text(begun: bytes) -> None:
+    """Whoever prints that must not hold up the host: each shape that went over the rest at every beginning would take
+    many minutes here.
+    """
+    redactor, data = Redactor({}), begun * (1_000_000 // len(begun))
+    stream = redactor.stream()
+    out = b"".join(stream.feed(data[at : at + 32_768]) for at in range(0, len(data), 32_768)) + stream.flush()
+    assert out == redactor.bytes(data)
+    assert redactor.bytes(data) == data or begun.startswith(b"eyJ")
+
+
+def test_a_key_after_one_that_never_ended_is_found() -> None:
+    assert Redactor({}).text(f"-----BEGIN PRIVATE KEY-----\ncut\n{PEM}") == (
+        "-----BEGIN PRIVATE KEY-----\ncut\n[redacted:private_key]"
+    )
+
+
+def test_a_url_loses_its_credentials() -> None:
+    assert (
+        without_credentials("at https://u:p@host/x, http://host/") == "at https://[redacted:url]@host/x, http://host/"
+    )
 
 
 def test_a_stream_does_not_hold_back_finished_lines() -> None:

@@ -11,10 +11,13 @@ import copy
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -24,13 +27,16 @@ from hypothesis import strategies as st
 from scenario_files import scenario
 
 from pytest_specbench.agents.models.cassette import load_cassette
+from pytest_specbench.core.audit import Action, AuditEntry, comparison_key, entry_bytes, sha256
 from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.recording.atif_check import check_trajectory
 from pytest_specbench.sandboxes.archive import Budget, read_regular
 from pytest_specbench.scenarios.datasets import resolve_dataset
 from pytest_specbench.scenarios.loader import load_scenario
-from pytest_specbench.store.baselines import read_baselines
+from pytest_specbench.store.audit import append, read_trail
+from pytest_specbench.store.baselines import Trust, read_baselines
 from pytest_specbench.store.lock import read_lock
+from pytest_specbench.store.trees import FolderTree
 
 EXAMPLES = int(os.environ.get("SPECBENCH_FUZZ_EXAMPLES", "250"))
 LONGEST = 60_000
@@ -256,12 +262,44 @@ def test_cassette(folder: Path, data: bytes) -> None:
     reads(load_cassette, folder / "demo.cassette.yaml", data)
 
 
+def approval(data: bytes) -> AuditEntry:
+    """The entry that approves the baseline with this content."""
+    made = baseline()
+    return AuditEntry(
+        action=Action.APPROVE,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        by="mara@example.org",
+        rotation="maintainers",
+        verified=False,
+        scenario_id=made.scenario_id,
+        key=comparison_key(made.fingerprint, made.host_class),
+        baseline_id=made.baseline_id,
+        record_sha256=sha256(data),
+        run_id=UUID(int=1),
+    )
+
+
 @fuzzed
 @given(data=files_like(BASELINE, as_json))
 def test_baseline(folder: Path, data: bytes) -> None:
+    """A record that was approved with whatever is in it."""
     place = folder / BASELINE["scenario_id"]
     place.mkdir(exist_ok=True)
-    reads(lambda _: read_baselines(folder, place.name), place / f"{BASELINE['baseline_id']}.json", data)
+    shutil.rmtree(folder / "audit", ignore_errors=True)
+    append(folder, approval(data), None)
+    file = place / f"{BASELINE['baseline_id']}.json"
+    reads(lambda _: read_baselines(FolderTree(folder), place.name, Trust("off")), file, data)
+
+
+@fuzzed
+@given(data=files_like(json.loads(entry_bytes(approval(b""))), as_json))
+def test_audit_entry(folder: Path, data: bytes) -> None:
+    """Its reader raises nothing: it is a finding."""
+    (folder / "audit").mkdir(exist_ok=True)
+    (folder / "audit" / "20260101T000000.000000Z-0123456789abcdef.json").write_bytes(data)
+    trail = read_trail(FolderTree(folder))
+    assert trail.problems
+    assert all(problem.what.isprintable() and len(problem.what) < LONGEST for problem in trail.problems)
 
 
 @fuzzed

@@ -9,10 +9,11 @@ from core_samples import baseline, summary, trial
 from scenario_files import Project
 
 from pytest_specbench.core.comparison import ComparisonRules, compare
+from pytest_specbench.core.criterion import Criterion
 from pytest_specbench.core.metrics import METRICS, summarise
 from pytest_specbench.core.records import TrialRecord
 from pytest_specbench.core.status import Cause, Outcome, Status
-from pytest_specbench.core.verdict import Criterion, Verdict, judge
+from pytest_specbench.core.verdict import Verdict, judge
 from pytest_specbench.judgement import summaries
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parity_support import git
 from scenario_files import LEAN, Project, Ran, command
 
 from pytest_specbench.reporting.schemas import report_schema
@@ -30,6 +32,17 @@ def ran(project: Project) -> list[str]:
     lines = path.read_text("utf-8").split() if path.exists() else []
     path.unlink(missing_ok=True)
     return lines
+
+
+@pytest.fixture(autouse=True)
+def repository(pytester: pytest.Pytester) -> Path:
+    """A repository, without which nobody can tell that what ran is still what is there."""
+    ignored = (RAN, "started", "__pycache__/", ".pytest_cache/", "/stdout", "/stderr", "runpytest-*")
+    (pytester.path / ".gitignore").write_text("\n".join([*ignored, ""]))
+    git(pytester.path, "init", "-q")
+    git(pytester.path, "add", "-A")
+    git(pytester.path, "commit", "-q", "-m", "nothing yet")
+    return pytester.path
 
 
 @pytest.fixture
@@ -258,6 +271,32 @@ class TestWhatDoesNotStand:
 
         assert self.resumed(project).scenario()["resumed"] is False
 
+    @pytest.mark.parametrize("name", ["tool.py", "new.py"], ids=["tracked", "untracked"])
+    def test_anything_else_that_is_there_was_altered(self, project: Project, repository: Path, name: str) -> None:
+        """No fingerprint has it, and what is tested may be made of it."""
+        project.file("tool.py", "first")
+        git(repository, "add", "tool.py")
+        git(repository, "commit", "-q", "-m", "a tool")
+        project.file("tool.py", "second")
+        project.scenario(agent=acts(project, "x"))
+        project.run()
+        assert self.resumed(project).scenario()["resumed"] is True
+        assert ran(project) == ["x"]
+        project.file(name, "altered")
+
+        resumed = self.resumed(project)
+
+        assert ran(project) == ["x"]
+        assert (resumed.scenario()["resumed"], resumed.scenario()["trials_resumed"]) == (False, 0)
+
+    def test_anything_where_there_is_no_repository(self, project: Project, repository: Path) -> None:
+        shutil.rmtree(repository / ".git")
+        project.scenario(agent=acts(project, "x"))
+        project.run()
+
+        assert self.resumed(project).scenario()["resumed"] is False
+        assert ran(project) == ["x", "x"]
+
     def test_a_rerun_of_the_same_session_is_run(self, project: Project) -> None:
         """Who asks for the same scenario twice wants it to run, once it has been told what stands."""
         pytest.importorskip("pytest_rerunfailures")
@@ -313,6 +352,19 @@ class TestRefused:
 
         assert refused.code == 4
         assert name in refused.err
+
+    def test_another_commit(self, project: Project, repository: Path) -> None:
+        project.scenario()
+        project.run()
+        then = git(repository, "rev-parse", "HEAD").strip()
+        git(repository, "commit", "-q", "--allow-empty", "-m", "another")
+        now = git(repository, "rev-parse", "HEAD").strip()
+
+        refused = self.resume(project)
+
+        assert refused.code == 4
+        assert f"began at commit {then}, and {now} is checked out" in refused.err
+        assert f"git checkout {then}" in refused.err
 
     @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["no xdist", "n2"])
     def test_a_scenario_that_is_not_selected_any_more(self, project: Project, workers: tuple[str, ...]) -> None:

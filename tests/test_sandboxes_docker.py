@@ -18,7 +18,8 @@ from pytest_specbench.core.errors import AgentError, BlockedError, Infrastructur
 from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause
 from pytest_specbench.sandboxes.base import SandboxSpec, SpoiledError
 from pytest_specbench.sandboxes.choice import choose_sandbox
-from pytest_specbench.sandboxes.docker import DockerBackend, DockerSandbox
+from pytest_specbench.sandboxes.docker import DockerSandbox
+from pytest_specbench.sandboxes.docker_backend import DockerBackend
 from pytest_specbench.sandboxes.docker_engine import identity_of, repository_of
 from pytest_specbench.sandboxes.docker_usage import Meter
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
@@ -351,6 +352,23 @@ def test_closing_removes_the_container(sandbox: DockerSandbox, engine: Any) -> N
     container = sandbox._container
     sandbox.close()
     assert container not in [one.id for one in engine.containers.list(all=True)]
+
+
+@pytest.mark.docker
+def test_keeping_cuts_every_network_whichever_was_asked_for(image: str, engine: Any) -> None:
+    """Also one that a switch which was left behind connected without anybody's knowing."""
+    sandbox = DockerBackend().start(SPEC)
+    try:
+        engine.api.disconnect_container_from_network(sandbox._container, "none")
+        engine.api.connect_container_to_network(sandbox._container, "bridge")
+        sandbox.keep()
+        container = engine.containers.get(sandbox._container)
+        assert not container.attrs["NetworkSettings"]["Networks"]
+        assert container.attrs["State"]["Running"]
+        with pytest.raises(InfrastructureError, match="closed"):
+            sandbox.set_network("bridge")
+    finally:
+        engine.api.remove_container(sandbox._container, force=True)
 
 
 @pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "nonsense://x"])

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import NotFound
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.sandboxes import docker_commands
 from pytest_specbench.sandboxes.base import SandboxSpec
-from pytest_specbench.sandboxes.docker import DockerBackend, DockerSandbox
+from pytest_specbench.sandboxes.docker import DockerSandbox
 from pytest_specbench.sandboxes.docker_actor import Actor, find_actor
+from pytest_specbench.sandboxes.docker_backend import DockerBackend
+from pytest_specbench.sandboxes.docker_exec import NotStartedError
 from pytest_specbench.sandboxes.docker_freeze import look_still
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
@@ -184,8 +188,16 @@ def test_a_set_user_id_program_of_root_makes_nobody_root(sandbox: DockerSandbox)
     assert sh(sandbox, "cat ids").output == b"(1000, 1000, 1000)"
 
 
+SYSTEM_V = """python3 -c "import ctypes; assert ctypes.CDLL(None).{} >= 0" """
 KEPT = {
     "shared memory": "echo x > /dev/shm/x",
+    "an empty file in it": ": > /dev/shm/x",
+    "a hidden folder in it": "mkdir /dev/shm/..x",
+    "a link in it that leads nowhere": "ln -s nowhere /dev/shm/.x",
+    "a queue of messages": ": > /dev/mqueue/x",
+    "an empty queue of messages of System V": SYSTEM_V.format("msgget(7, 0o1666)"),
+    "semaphores of System V": SYSTEM_V.format("semget(7, 1, 0o1666)"),
+    "shared memory of System V that nobody wrote to": SYSTEM_V.format("shmget(7, 4096, 0o1666)"),
     "a connection that is over": """python3 -c "
 import socket
 a = socket.create_server(('127.0.0.1', 8080)); b = socket.create_connection(('127.0.0.1', 8080)); c, _ = a.accept()
@@ -201,7 +213,60 @@ def test_what_is_no_process_and_yet_no_file_is_gone_too(sandbox: DockerSandbox, 
     before = started(sandbox)
     assert acts(sandbox, script) == ()
     assert started(sandbox) != before
-    assert sh(sandbox, "ls -A /dev/shm; grep -c :1F90 /proc/net/tcp").output == b"0\n"
+    look = "ls -A /dev/shm /dev/mqueue; cat /proc/sysvipc/* | wc -l; grep -c :1F90 /proc/net/tcp"
+    assert sh(sandbox, look).output == b"/dev/mqueue:\n\n/dev/shm:\n3\n0\n"
+
+
+@pytest.mark.docker
+def test_a_command_that_the_engine_may_still_start_leaves_nothing_proved(sandbox: DockerSandbox) -> None:
+    """It was killed before it was there to be killed, and would run in the next phase."""
+    sandbox.start_measuring()
+    late = sandbox._api.exec_create(sandbox._container, ["sleep", "300"])
+    before = started(sandbox)
+    assert sandbox.kill_all() == ()
+    assert started(sandbox) != before
+    with pytest.raises(NotFound):
+        sandbox._api.exec_start(late["Id"], detach=True)
+
+
+@pytest.mark.docker
+def test_a_kill_that_fails_because_everything_was_killed_kills_nothing_more(
+    sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a command which was left behind at the agent's deadline: the next phase has begun."""
+    lives = []
+
+    def too_late(run: Any, token: str) -> bool:
+        sandbox.kill_all()
+        lives.append(started(sandbox))
+        return False
+
+    before = started(sandbox)
+    with monkeypatch.context() as patch:
+        patch.setattr(docker_commands, "kill_token", too_late)
+        assert sh(sandbox, "sleep 300", 0.5).timed_out
+    assert lives == [started(sandbox)] != [before]
+    with monkeypatch.context() as patch:
+        patch.setattr(docker_commands, "kill_token", lambda run, token: False)
+        assert sh(sandbox, "sleep 300", 0.5).timed_out
+    assert lives != [started(sandbox)]
+
+
+@pytest.mark.docker
+def test_a_command_that_lost_its_container_to_the_next_phase_does_not_run_in_that(
+    sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives = []
+
+    def too_late(*_: Any) -> int:
+        sandbox.kill_all()
+        lives.append(started(sandbox))
+        raise NotStartedError(b"")
+
+    monkeypatch.setattr(docker_commands, "run", too_late)
+    monkeypatch.setattr(sandbox._commands, "_dies", lambda: True)
+    assert sh(sandbox, "true").exit_code == 137
+    assert lives == [started(sandbox)]
 
 
 @pytest.mark.docker
@@ -217,9 +282,10 @@ def test_what_was_put_may_have_given_the_agent_what_is_roots(image: str, sandbox
 @pytest.mark.docker
 def test_without_a_freezer_the_container_is_restarted(sandbox: DockerSandbox, tmp_path: Path) -> None:
     """As where the engine is on another machine, whose processes are not seen here."""
-    assert look_still(sandbox._api, sandbox._container, sandbox._keeper, root=tmp_path, proc=tmp_path) is None
+    arguments = (sandbox._api, sandbox._container, sandbox._keeper, sandbox._commands.run_briefly)
+    assert look_still(*arguments, root=tmp_path, proc=tmp_path) is None
     sandbox._api.pause(sandbox._container)  # so that it cannot be paused
-    assert look_still(sandbox._api, sandbox._container, sandbox._keeper) is None
+    assert look_still(*arguments) is None
     started(sandbox)
 
 
@@ -311,5 +377,5 @@ def test_who_can_change_what_root_runs_is_not_confined(image: str, script: str) 
 
 def as_root(sandbox: DockerSandbox, script: str) -> None:
     """What an image may bring: done before an agent acts."""
-    code, output = sandbox._run_briefly(["sh", "-c", script], "0:0")
+    code, output = sandbox._commands.run_briefly(["sh", "-c", script], "0:0")
     assert code == 0, output

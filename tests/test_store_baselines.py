@@ -390,7 +390,7 @@ class TestWhatWasTamperedWithBlocksAndIsNamed:
         entry = entries(tmp_path)[2]
         entry.write_text(entry.read_text().replace('"by"', '"by": "eve@example.org",\n  "by"'))
 
-        assert "a key is there twice" in refused(tmp_path)
+        assert "the key 'by' is there twice" in refused(tmp_path)
 
     def test_a_bundle_is_looked_at_by_verify_and_not_by_each_gate(self, tmp_path: Path, path: Path) -> None:
         bundle = path.with_suffix("")
@@ -443,7 +443,7 @@ def test_an_acknowledgement_makes_no_baseline(tmp_path: Path) -> None:
     found = read(tmp_path)
 
     assert not found.ever_active
-    assert len(found.trail.acknowledgements("s", found.trail.entries[0].entry.key, START.date())) == 1
+    assert len(found.trail.acknowledgements("s", [found.trail.entries[0].entry.key], START.date())) == 1
 
 
 def test_a_scenario_cannot_be_called_like_the_audit_folder(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded_runs import INSTRUMENT, benchmark_run, run_id, write_run
@@ -18,12 +21,14 @@ from scenario_files import Project
 
 from pytest_specbench.core.approval import Wanted, streak
 from pytest_specbench.core.errors import BlockedError, RunNotFoundError
+from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.recording.attempts import ATTEMPTS as GATE_ATTEMPTS
 from pytest_specbench.store import run_folder
 from pytest_specbench.store.history import STALE, History, HistoryError, index_run
 from pytest_specbench.store.index import INDEX, VERSION, open_index
 from pytest_specbench.store.retention import Keep, candidates, protected_runs, prune
+from pytest_specbench.store.streak_ends import needed
 
 
 @pytest.fixture
@@ -349,6 +354,35 @@ class TestReading:
         assert [run.run_id.int >> 96 for run in like] == [1, 2, 4]
         assert [run.run_id.int >> 96 for run in newest] == [3, 4]
 
+    def test_attempts_that_did_not_pass_are_told_apart_from_runs(self, output: Path) -> None:
+        for number in (1, 2, 3):
+            write_run(output, number, *rerun(number, Status.REGRESSION, Cause.ARTIFACT_MISSING))
+        write_run(output, 4, *rerun(4, Status.BLOCKED, Cause.INTERRUPTED))
+        write_run(output, 5, *rerun(5, Status.PASS, Cause.VERIFIED))
+
+        with History.open(output) as history:
+            last = history.runs("specify")
+            every = history.runs("specify", like=last[2], attempts=True)
+            newest = history.runs("specify", limit=3, blocked=False, attempts=True)
+
+        assert [run.run_id.int >> 96 for run in last] == [1, 2, 3, 4, 5]
+        assert [(run.run_id.int >> 96, run.status.value) for run in every] == [
+            (1, "regression"), (1, "pass"), (2, "regression"), (2, "pass"), (3, "regression"), (3, "pass"),
+        ]  # fmt: skip
+        assert [run.run_id.int >> 96 for run in newest] == [3, 3, 4, 5]
+        assert len(streak(last[2], every, Wanted()).runs) == 1
+        assert len(streak(last[4], newest, Wanted()).runs) == 3
+
+    def test_an_attempt_belongs_to_its_run_although_the_clock_was_set_back(self, output: Path) -> None:
+        first, again = rerun(3, Status.REGRESSION, Cause.ARTIFACT_MISSING)
+        back = again.model_copy(update={"executed_at": first.executed_at - timedelta(minutes=1)})
+        write_run(output, 3, first, back)
+
+        with History.open(output) as history:
+            found = history.runs("specify", like=back, attempts=True)
+
+        assert {run.status for run in found} == {Status.REGRESSION, Status.PASS}
+
     @pytest.mark.parametrize("harm", ["altered", "removed", "corrupt"])
     def test_a_record_that_is_not_what_it_was_ends_the_streak(self, output: Path, harm: str) -> None:
         folders = [write_run(output, number) for number in (1, 2, 3)]
@@ -393,6 +427,30 @@ class TestReading:
             history.find("00000001")
 
 
+FAILED: dict[str, Any] = {"status": Status.REGRESSION, "cause": Cause.ARTIFACT_MISSING}
+OTHER = {name: INSTRUMENT.model_copy(update={name: {"class": "h2"}}) for name in ("subject", "host")}
+KINDS: dict[str, Callable[[int], Sequence[BenchmarkRun]]] = {
+    "P": lambda number: [benchmark_run(number)],
+    "F": lambda number: [benchmark_run(number, **FAILED)],
+    "B": lambda number: [benchmark_run(number, status=Status.BLOCKED, cause=Cause.ENGINE_MISSING)],
+    "U": lambda number: [benchmark_run(number, clean=False)],
+    "A": lambda number: [benchmark_run(number, cause=Cause.ACKNOWLEDGED)],
+    "S": lambda number: [benchmark_run(number, fingerprint=OTHER["subject"])],
+    "H": lambda number: [benchmark_run(number, fingerprint=OTHER["host"], **FAILED)],
+    "R": lambda number: rerun(number, **FAILED),
+    "X": lambda number: [benchmark_run(number)],
+}
+"""Runs that passed, failed, were blocked, unclean or acknowledged, had another subject, failed on another host, passed
+by a rerun, and one whose record is broken."""
+
+
+def rerun(number: int, status: Status, cause: Cause) -> list[BenchmarkRun]:
+    """A run of two attempts, of which the second passed."""
+    first = benchmark_run(number, status=status, cause=cause)
+    at = first.executed_at + timedelta(minutes=5)
+    return [first, benchmark_run(number, artifacts_path="specify/rerun-01", executed_at=at)]
+
+
 class TestRetention:
     def test_count_and_age_and_both(self, output: Path) -> None:
         old = [write_run(output, number) for number in (1, 2, 3)]
@@ -432,6 +490,59 @@ class TestRetention:
             assert not going.exists()
             assert history.count() == (5, 5)
         assert list(output.glob(".removing-*")) == []
+
+    @pytest.mark.parametrize(
+        ("kinds", "kept", "stay"),
+        [
+            ("P P P F P", {1, 2, 3, 5}, {4}),
+            ("P P F F P", {1, 2, 5}, {4}),
+            ("P P U P", {1, 2, 4}, {3}),
+            ("P P X P", {1, 2, 4}, {3}),
+            ("P P S P", {1, 2, 4}, {3}),
+            ("P P R P", {1, 2, 4}, {3}),
+            ("P A P", {1, 3}, {2}),
+            ("P F A P", {1, 4}, {2}),
+            ("P P F", {1, 2}, {3}),
+            ("P P B P", {1, 2, 4}, set()),
+            ("P P P P", {1, 4}, set()),
+            ("P H P", {1, 3}, set()),
+            ("P F F P", {1, 3, 4}, set()),
+            ("P F S", {1, 3}, set()),
+            ("F P P", {2, 3}, set()),
+            ("F F F P", {4}, set()),
+        ],
+    )
+    def test_what_ended_a_streak_stays_between_runs_that_stay(
+        self, output: Path, kinds: str, kept: set[int], stay: set[int]
+    ) -> None:
+        """Else the runs around it would look consecutive."""
+        for number, kind in enumerate(kinds.split(), 1):
+            folder = write_run(output, number, *KINDS[kind](number))
+            if kind == "X":
+                (folder / "specify" / "run.json").write_text("{")
+        going = {run_id(number).hex[:8] for number in range(1, len(kinds.split()) + 1)} - {
+            run_id(number).hex[:8] for number in kept
+        }
+
+        with History.open(output) as history:
+            names = {name for name, *_ in history.folders() if name[-8:] in going}
+            found = needed(history.attempts(), names)
+
+        assert {int(name[-8:], 16) for name in found} == stay
+
+    def test_what_stays_for_one_scenario_may_need_another_to_stay(self, output: Path) -> None:
+        failed = {"status": Status.REGRESSION, "cause": Cause.ARTIFACT_MISSING}
+        write_run(output, 1, benchmark_run(1), benchmark_run(1, "plan"))
+        write_run(output, 2, benchmark_run(2, "plan", **failed))
+        write_run(output, 3, benchmark_run(3, **failed), benchmark_run(3, "plan"))
+        write_run(output, 4, benchmark_run(4, "tasks"))
+
+        with History.open(output) as history:
+            found = candidates(history, Keep(runs=1), {str(run_id(1))}, lambda _: False)
+            protected = {int(one.name[-8:], 16): one.kept for one in found}
+
+        assert "consecutive" in protected[3]
+        assert "consecutive" in protected[2]
 
     def test_a_run_whose_record_is_broken_is_known_by_its_folder(self, output: Path) -> None:
         folder = write_run(output, 1, report=False)

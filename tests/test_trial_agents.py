@@ -181,6 +181,21 @@ class TestAgentsOfThirdParties:
         assert ran.verdict() == ("blocked", "provider_failed", 2)
         assert ran.run()["trials"][0]["outcome"] == "infrastructure"
 
+    @pytest.mark.parametrize("end", ["return AgentOutcome()", "raise RuntimeError('lost')"])
+    def test_nor_is_a_sandbox_that_fails_whatever_the_agent_makes_of_it(self, project: Project, end: str) -> None:
+        acting(
+            project,
+            f"""
+            shell._sandbox.close()
+            try:
+                shell.run("echo made > result.txt")
+            except InfrastructureError:
+                {end}
+            """,
+        )
+
+        assert project.run().verdict() == ("blocked", "sandbox_failed", 2)
+
     @pytest.mark.parametrize(
         "cause", ["agent_gave_up", "step_limit", "token_limit", "cost_limit", "denied", "replay_outcome_changed"]
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pytest_specbench.agents.base import CommandResult
 from pytest_specbench.core.deadline import remaining
-from pytest_specbench.core.errors import AgentError, AgentStoppedError
+from pytest_specbench.core.errors import AgentError, AgentStoppedError, InfrastructureError
 from pytest_specbench.core.policy import ApprovalMode, Decision, decide
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import Journal
@@ -54,6 +55,8 @@ class PolicedShell:
         self._environment = dict(environment)
         self._stopped = threading.Event()
         self.commands = 0
+        self.failure: InfrastructureError | None = None
+        """The first failure of what the agent acts on, whatever the agent made of it."""
 
     def stop(self) -> None:
         """The phase is over: every later call raises AgentStoppedError."""
@@ -74,9 +77,10 @@ class PolicedShell:
         wanted = timeout_sec if timeout_sec is not None else self._command_sec
         limit = left if wanted is None else min(left, wanted)
         started = time.monotonic()
-        result = self._sandbox.exec(
-            ["sh", "-c", command], timeout_sec=limit, environment=self._environment, on_output=self._journal.output
-        )
+        with self._watched():
+            result = self._sandbox.exec(
+                ["sh", "-c", command], timeout_sec=limit, environment=self._environment, on_output=self._journal.output
+            )
         self._journal.event(
             "command_ended",
             command=command,
@@ -96,11 +100,23 @@ class PolicedShell:
     def read(self, pattern: str) -> dict[str, str]:
         self._check()
         try:
-            found = self._sandbox.fetch([pattern], max_bytes=MAX_READ_BYTES)
+            with self._watched():
+                found = self._sandbox.fetch([pattern], max_bytes=MAX_READ_BYTES)
         except SpoiledError as error:
             message = f"what matches {pattern!r} cannot be read: {error.message}"
             raise AgentError(message, cause=Cause.ARTIFACT_INVALID) from error
         return {path: content.decode("utf-8", errors="replace") for path, content in found.items()}
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Remembers a failure of the infrastructure, which an agent may swallow."""
+        try:
+            yield
+        except SpoiledError:
+            raise  # the agent's own doing
+        except InfrastructureError as error:
+            self.failure = self.failure or error
+            raise
 
     def _check(self) -> None:
         if self._stopped.is_set() or remaining(self._deadline) == 0:

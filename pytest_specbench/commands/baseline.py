@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_specbench.core.errors import ApprovalRefusedError, RunNotFoundError, UsageError
+from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError, RunNotFoundError, UsageError
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_PASS, EXIT_REFUSED
 
 if TYPE_CHECKING:
@@ -78,11 +78,10 @@ def _add_approve(own: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _add_ack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ack = commands.add_parser("ack", help="acknowledge a known regression until a day")
     ack.add_argument("--scenario", required=True, metavar="ID")
-    ack.add_argument("--run", required=True, metavar="RUN", help="the run that shows it: id, folder or latest")
+    ack.add_argument("--run", metavar="RUN", help="the run that shows it: id, folder or latest")
     ack.add_argument("--reason", required=True, metavar="TEXT")
-    ack.add_argument(
-        "--until", required=True, metavar="YYYY-MM-DD", help="first day on which it does not hold any more"
-    )
+    ack.add_argument("--until", metavar="YYYY-MM-DD", help="first day on which it does not hold any more")
+    ack.add_argument("--withdraw", action="store_true", help="end what is acknowledged of the scenario")
     _add_identity(ack)
     ack.set_defaults(command=_command(_ack))
 
@@ -113,12 +112,18 @@ def _command(work: Work) -> Callable[[argparse.Namespace], int]:
         except (ApprovalRefusedError, RunNotFoundError) as error:
             print(f"specbench: {error}", file=sys.stderr)
             return EXIT_REFUSED
+        except BlockedError as error:
+            if work not in (_approve, _retire, _ack):
+                raise
+            print(f"specbench: {error}", file=sys.stderr)
+            return EXIT_REFUSED
 
     return run
 
 
 def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.approvals import approve_as_asked, maintainer_of
+    from pytest_specbench.approvals import approve_as_asked
+    from pytest_specbench.decisions import maintainer_of
     from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import proposal_text
 
@@ -193,7 +198,7 @@ def _candidates(settings: Settings, scenario_id: str | None) -> dict[str, str]:
                     continue
                 run, _ = recorded_run(history, row.folder, row.scenario_id)
                 wanted = Wanted(stochastic=run.min_rate is not None)
-                runs = streak(run, history.runs(row.scenario_id, like=run), wanted).runs
+                runs = streak(run, history.runs(row.scenario_id, like=run, attempts=True), wanted).runs
                 found[row.scenario_id] = f"{len(runs)} of {PASSING_RUNS} passing runs, newest {run.run_id}"
     except RunNotFoundError:
         pass  # nothing ran here yet
@@ -213,7 +218,7 @@ def _show(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _diff(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.approvals import maintainer_of
+    from pytest_specbench.decisions import maintainer_of
     from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import difference_text, proposal_text
 
@@ -252,8 +257,16 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:  # noqa: 
 
 
 def _ack(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.approvals import acknowledge
+    from pytest_specbench.acknowledging import acknowledge, withdraw
 
+    if arguments.withdraw:
+        ended = withdraw(arguments.scenario, arguments.reason, settings)
+        print(
+            f"withdrawn by {ended[0].by}: {len(ended)} acknowledgements\nnext: review and commit {settings.baselines}"
+        )
+        return EXIT_PASS
+    if not (arguments.run and arguments.until):
+        raise UsageError("name the run with --run and the day with --until, or give --withdraw")
     try:
         until = date.fromisoformat(arguments.until)
     except ValueError:

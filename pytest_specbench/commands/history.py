@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,10 +101,14 @@ def _prune(place: Place, *, dry_run: bool) -> int:
     from pytest_specbench.commands.place import told
     from pytest_specbench.store.history import History
     from pytest_specbench.store.index import exclusive
-    from pytest_specbench.store.retention import Keep, candidates, protected_runs, prune
+    from pytest_specbench.store.retention import Keep, candidates, missing, protected_runs, prune
+    from pytest_specbench.store.writing import alone
 
+    if place.baselines_from is not None and not os.path.lexists(place.baselines):
+        raise missing(place.baselines, place.baselines_from)
     keep = Keep(place.keep_runs, place.keep_days)
-    with told(), exclusive(place.output / "runs"), History.open(place.output) as history:
+    # No run goes while an approval looks at it; the lock is that of approvals, and nothing of the baselines is written.
+    with told(), alone(place.baselines), exclusive(place.output / "runs"), History.open(place.output) as history:
         found = candidates(history, keep, protected_runs(place.baselines), _alive(place))
         going = [candidate.name for candidate in found if not candidate.kept]
         stay = len(history.folders()) - len(going)

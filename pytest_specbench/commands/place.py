@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,32 +19,10 @@ from iniconfig import IniConfig, ParseError
 
 from pytest_specbench.core.errors import SpecbenchError, UsageError
 from pytest_specbench.core.settings import Settings
+from pytest_specbench.option_table import OPTIONS
 
 FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """pytest's configuration files, first to last."""
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("must be 1 or more")
-    return number
-
-
-def _amount(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError("must be a positive amount")
-    return number
-
-
-SETTINGS: Mapping[str, tuple[str | None, Callable[[str], Any]]] = {
-    "output": ("SPEC_BENCH_ARTIFACTS", Path),
-    "baselines": ("SPEC_BENCH_BASELINES", Path),
-    "keep-runs": (None, _count),
-    "keep-days": (None, _amount),
-}
-"""Option name -> environment variable and form, as in `options.OPTIONS`, which would bring pytest with it."""
 
 
 @contextmanager
@@ -70,6 +48,8 @@ class Place:
     """How many runs are kept; None: not said."""
     keep_days: float | None
     """For how many days runs are kept; None: not said."""
+    baselines_from: str | None = None
+    """Who named the folder of the baselines, for example `--baselines`; None: nobody, it is the default."""
 
 
 def place_here(given: Mapping[str, str | None] | None = None) -> Place:
@@ -79,26 +59,27 @@ def place_here(given: Mapping[str, str | None] | None = None) -> Place:
     with told():
         root, ini = configuration(Path.cwd())
 
-    def value(name: str) -> Any:
-        environment, parse = SETTINGS[name]
+    def value(name: str) -> tuple[Any, str | None]:
+        option = next(option for option in OPTIONS if option.name == name)
         found: Any = (given or {}).get(name)
         source = f"--{name}"
-        if found is None and environment:
-            found, source = os.environ.get(environment) or None, f"environment {environment}"
+        if found is None and option.environment:
+            found, source = os.environ.get(option.environment) or None, f"environment {option.environment}"
         if found is None:
-            key = f"specbench_{name.replace('-', '_')}"
-            found, source = ini.get(key) or None, f"ini {key}"
+            found, source = ini.get(option.ini) or None, f"ini {option.ini}"
         try:
-            return None if found is None else parse(str(found))
+            return (None, None) if found is None else (option.parse(str(found)), source)
         except ValueError as error:
             raise UsageError(f"{name} from {source}: got {found!r}: {error}") from None
 
+    baselines, named_by = value("baselines")
     return Place(
         root=root,
-        output=root / (value("output") or Settings.output),
-        baselines=root / (value("baselines") or Settings.baselines),
-        keep_runs=value("keep-runs"),
-        keep_days=value("keep-days"),
+        output=root / (value("output")[0] or Settings.output),
+        baselines=root / (baselines or Settings.baselines),
+        keep_runs=value("keep-runs")[0],
+        keep_days=value("keep-days")[0],
+        baselines_from=named_by,
     )
 
 

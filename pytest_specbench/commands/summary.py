@@ -80,8 +80,13 @@ def _latest(row: Row, history: History, place: Place) -> tuple[Shown | None, lis
     if found is None or problems:
         return None, problems
     flaky = row.attempt > 0 and len({(one.status, one.cause) for one in _attempts(folder, row.scenario_id)}) > 1
-    recorded = history.runs(row.scenario_id, like=found, limit=PASSING_RUNS, blocked=False)
+    recorded = _recorded(history, found)
     return Shown(found, _relative(folder, place), flaky=flaky, recorded=recorded), []
+
+
+def _recorded(history: History, one: BenchmarkRun) -> list[BenchmarkRun]:
+    """The runs to look for passing ones in."""
+    return history.runs(one.scenario_id, like=one, limit=PASSING_RUNS, blocked=False, attempts=True)
 
 
 def _attempts(folder: Path, scenario_id: str) -> list[Row]:
@@ -99,7 +104,7 @@ def _one_run(
         one = good.get(scenario_id)
         if one is None or not _is_of(one, arguments.dataset):
             continue
-        recorded = [] if history is None else history.runs(scenario_id, like=one, limit=PASSING_RUNS, blocked=False)
+        recorded = [] if history is None else _recorded(history, one)
         shown.append(Shown(one, _relative(read.folder, place), entries.get(scenario_id), recorded=recorded))
     if arguments.dataset and not shown and not read.problems:
         raise RunNotFoundError(f"the run has no scenario of dataset {arguments.dataset!r}", where=str(read.folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pytest_specbench.core.errors import ScenarioError, SpecbenchError
 if TYPE_CHECKING:
     from pytest_specbench.core.settings import Settings
     from pytest_specbench.scenarios.loader import LoadedScenario
+    from pytest_specbench.store.authority import Authority
 
 EXIT_INVALID = 1
 
@@ -52,7 +54,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     except ScenarioError as error:
         problems.append(str(error))
     if arguments.strict:
-        problems += _governed(loaded, settings_here({"trusted-ref": arguments.trusted_ref}))
+        problems += _governed(loaded, settings_here({"trusted-ref": arguments.trusted_ref}), arguments.paths)
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(loaded)} of {len(files)} scenario files are valid" + _tail(arguments, problems))
@@ -65,7 +67,7 @@ def _tail(arguments: argparse.Namespace, problems: Sequence[str]) -> str:
     return f"; {len(problems)} problems" if problems else "; owners, locks, baselines and audit trail are in order"
 
 
-def _governed(loaded: Sequence[LoadedScenario], settings: Settings) -> Iterator[str]:
+def _governed(loaded: Sequence[LoadedScenario], settings: Settings, paths: Sequence[Path]) -> Iterator[str]:
     """What is missing around the scenarios, a sentence each."""
     from pytest_specbench.store.lock import LOCK_NAME, read_lock
 
@@ -76,23 +78,26 @@ def _governed(loaded: Sequence[LoadedScenario], settings: Settings) -> Iterator[
                 yield f"{one.where('scenario_id')}: {LOCK_NAME} has no entry for it\n  next: specbench lock, and commit"
         except SpecbenchError as error:
             yield str(error)
-    yield from _approved(loaded, settings)
+    yield from _approved(loaded, settings, paths)
 
 
-def _approved(loaded: Sequence[LoadedScenario], settings: Settings) -> Iterator[str]:
+def _approved(loaded: Sequence[LoadedScenario], settings: Settings, paths: Sequence[Path]) -> Iterator[str]:
     from pytest_specbench.store.authority import authority
     from pytest_specbench.store.baselines import read_baselines, verify_baselines
     from pytest_specbench.store.trees import FolderTree
 
     try:
-        whose = authority(settings)
+        folders = [Path(os.path.abspath(path if path.is_dir() else path.parent)) for path in paths]  # noqa: PTH100 - links
+        below = [folder for folder in folders if folder.is_relative_to(settings.root)]
+        whose = authority(settings, places=below)
         work = FolderTree(settings.baselines)
         broken = verify_baselines(work, whose.trust, trusted=whose.trusted)
     except SpecbenchError as error:
         yield str(error)
         return
     yield from (f"{work.label}/{one.name}: {one.what}" for one in broken)
-    yield from (one.sentence for one in whose.altered if one.blocks or one.gate)
+    yield from (one.sentence for one in whose.altered if one.blocks)
+    yield from _escaping(loaded, whose, paths)
     for one in loaded if not broken else ():
         active = read_baselines(whose.tree, one.scenario.scenario_id, whose.trust).active
         if not active and not one.scenario.provisional:
@@ -103,3 +108,23 @@ def _approved(loaded: Sequence[LoadedScenario], settings: Settings) -> Iterator[
             )
         if active and one.scenario.provisional:
             yield f"{one.where('provisional')}: it is marked, and has the active baseline {active[0].baseline_id}"
+
+
+def _escaping(loaded: Sequence[LoadedScenario], whose: Authority, paths: Sequence[Path]) -> Iterator[str]:
+    """What a change does about the scenarios of the trusted ref, as far as it can be told without a run."""
+    from pytest_specbench.escapes import Asked, missing
+    from pytest_specbench.facts import gate_of
+    from pytest_specbench.store.baselines import read_baselines
+
+    asked = Asked(
+        paths=tuple(Path(os.path.abspath(path)) for path in paths),  # noqa: PTH100 - links are told apart later
+        not_entered=(".*", "__pycache__", "node_modules", "venv"),
+    )
+    yield from missing(whose, asked, {one.scenario.scenario_id for one in loaded})
+    for one in loaded:
+        scenario_id = one.scenario.scenario_id
+        try:
+            active = read_baselines(whose.tree, scenario_id, whose.trust).active
+            whose.refuse_loosened(scenario_id, None, gate_of(one.scenario), active)
+        except SpecbenchError as error:
+            yield str(error)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
+from pytest_specbench.core.criterion import Criterion
 from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.records import BenchmarkRun
-from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.core.status import Cause, Outcome, Status
 
 PASSING_RUNS = 3
 """Consecutive passing runs that an approval takes."""
@@ -41,31 +44,49 @@ class Streak:
 
 
 def passes(run: BenchmarkRun, wanted: Wanted) -> bool:
-    """Whether the run counts as passing: every check passed, and nothing got worse that was not acknowledged."""
+    """Whether the run counts as passing: every check passed, and nothing got worse that was not acknowledged.
+
+    A failure that was acknowledged is green for a while, and no measure of anything.
+    """
     if run.cause is Cause.ACKNOWLEDGED:
-        return wanted.accept_regression
+        return wanted.accept_regression and succeeded(run)
     return run.status in (Status.PASS, Status.PROVISIONAL)
+
+
+def succeeded(run: BenchmarkRun) -> bool:
+    """Whether the trials alone are a success: all of them, or as large a share as the scenario asks for."""
+    counted = [trial for trial in run.trials if not trial.repeated]
+    failures = sum(trial.outcome is not Outcome.SUCCESS for trial in counted)
+    return bool(counted) and not Criterion(run.min_rate or 1.0, len(counted)).failed(failures)
 
 
 def streak(run: BenchmarkRun, recorded: Iterable[BenchmarkRun], wanted: Wanted) -> Streak:
     """The consecutive passing runs that end with `run`, as far back as the record needs them.
 
-    `recorded` are the runs of its scenario, in any order. Those with another instrument or host class are another
-    environment's and do not count; nor do blocked ones, which say nothing. A failed, a worse and an unclean run end the
-    streak, and so does one with another subject.
+    `recorded` are the runs of its scenario, in any order, with the attempts before a run's last that did not pass.
+    Those with another instrument or host class are another environment's and do not count; nor do blocked ones, which
+    say nothing. A failed, a worse and an unclean run end the streak, and so does one with another subject.
     """
     taken: list[BenchmarkRun] = []
     ended = "no earlier run of this scenario in this environment is recorded"
     # By identity: a run that was recorded here and imported once more is still one run.
-    known = {(one.executed_at, str(one.run_id)): one for one in recorded}
-    earlier = sorted((when for when in known if when < (run.executed_at, str(run.run_id))), reverse=True)
-    for one in [run, *(known[when] for when in earlier)]:
+    known = {_place(one): one for one in recorded}
+    own = _place(run)
+    # Of its own run `run` is the last attempt, whatever the clock did meanwhile.
+    earlier = sorted((place for place in known if place != own and (place < own or place[1] == own[1])), reverse=True)
+    seen: set[UUID] = set()
+    for one in [run, *(known[place] for place in earlier)]:
+        # An earlier attempt of a run may end the streak; it is no run of its own.
+        again = one.run_id in seen
+        seen.add(one.run_id)
         if one is not run and (one.status is Status.BLOCKED or not _same_environment(one, run)):
             continue
         problem = _ends(one, run, wanted)
         if problem:
             ended = f"run {one.run_id} of {one.executed_at:%Y-%m-%d %H:%M} {problem}"
             break
+        if again:
+            continue
         taken.append(one)
         enough = POOLED_TRIALS if wanted.stochastic else 0
         if len(taken) >= PASSING_RUNS and Streak(tuple(taken), "").trials >= enough:
@@ -83,8 +104,12 @@ def refusals(run: BenchmarkRun, found: Streak, wanted: Wanted) -> list[str]:
         )
     elif run.cause is Cause.ACKNOWLEDGED and not wanted.accept_regression:
         reasons.append("the run is an acknowledged regression; say so with --accept-regression and --reason")
+    elif run.cause is Cause.ACKNOWLEDGED and not succeeded(run):
+        reasons.append("the run is an acknowledged failure, which cannot be what later runs are compared with")
     elif not passes(run, wanted):
         reasons.append(f"the run is {run.status} ({run.cause}); expected provisional or pass")
+    elif not succeeded(run):
+        reasons.append("its trials are no success")
     if run.fingerprint is None:
         reasons.append("the run has no fingerprint: it ended before anything was known")
     if run.clean is not True:
@@ -106,6 +131,11 @@ def refusals(run: BenchmarkRun, found: Streak, wanted: Wanted) -> list[str]:
         if name in METRICS and (name not in one.metrics or one.metrics[name].value is None)
     ]
     return reasons
+
+
+def _place(one: BenchmarkRun) -> tuple[datetime, str, str]:
+    """Where an attempt comes in time, and what tells it from every other."""
+    return one.executed_at, str(one.run_id), one.artifacts_path
 
 
 def _same_environment(one: BenchmarkRun, run: BenchmarkRun) -> bool:

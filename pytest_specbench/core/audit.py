@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -38,6 +38,7 @@ class Action(StrEnum):
     APPROVE = "approve"
     RETIRE = "retire"
     ACKNOWLEDGE = "acknowledge"
+    WITHDRAW = "withdraw"
 
 
 class Acknowledged(Record):
@@ -51,6 +52,10 @@ class Acknowledged(Record):
     """Tracked metrics that were worse, with the values measured: what is worse than these is not acknowledged."""
     checks: tuple[str, ...] = ()
     """Names of the checks that failed: another one is not acknowledged."""
+    problems: int = Field(default=0, ge=0)
+    """Most problems that the checks of one trial told: more are not acknowledged."""
+    unmeasured: tuple[str, ...] = ()
+    """Tracked metrics that could not be measured: another one is not acknowledged."""
     failed_share: float = Field(ge=0, le=1)
     """Share of the trials that failed: more are not acknowledged."""
 
@@ -61,7 +66,7 @@ class AuditEntry(Record):
     schema_version: Literal["1"] = "1"
     """Version of this record's form."""
     action: Action
-    """approve, retire or acknowledge."""
+    """approve, retire, acknowledge, or withdraw what was acknowledged."""
     at: AwareDatetime
     """When, UTC."""
     by: str
@@ -75,13 +80,13 @@ class AuditEntry(Record):
     key: Sha256
     """Hash over instrument and host class: what is comparable has the same one."""
     baseline_id: FileName | None = None
-    """The record that was approved or retired; null for an acknowledgement."""
+    """The record that was approved or retired; null for the other actions."""
     record_sha256: Sha256 | None = None
     """Hash of the approved record's file."""
     bundle: dict[str, Sha256] = Field(default_factory=dict)
     """Hashes of the files of its artifact bundle, by name."""
     run_id: UUID | None = None
-    """The run that was approved or acknowledged; null for a retirement."""
+    """The run that was approved or acknowledged, or whose acknowledgement is withdrawn; null for a retirement."""
     reason: str = ""
     """Why."""
     acknowledged: Acknowledged | None = None
@@ -92,14 +97,14 @@ class AuditEntry(Record):
     @model_validator(mode="after")
     def _says_what_it_is_about(self) -> AuditEntry:
         approve, acknowledge = self.action is Action.APPROVE, self.action is Action.ACKNOWLEDGE
-        if (self.baseline_id is None) != acknowledge:
-            raise ValueError("an approval and a retirement name a baseline, an acknowledgement does not")
+        if (self.baseline_id is not None) != (self.action in (Action.APPROVE, Action.RETIRE)):
+            raise ValueError("an approval and a retirement, and nothing else, name a baseline")
         if (self.record_sha256 is not None) != approve:
             raise ValueError("an approval, and nothing else, has the hash of a record")
         if (self.acknowledged is not None) != acknowledge:
             raise ValueError("an acknowledgement, and nothing else, says what is acknowledged")
-        if (self.run_id is not None) != (approve or acknowledge):
-            raise ValueError("an approval and an acknowledgement name a run, a retirement does not")
+        if (self.run_id is None) != (self.action is Action.RETIRE):
+            raise ValueError("a retirement names no run, and everything else does")
         return self
 
 
@@ -169,16 +174,20 @@ class Trail:
         named = {parent for filed in self.entries for parent in filed.entry.parents}
         return tuple(sorted(filed.sha256 for filed in self.entries if filed.sha256 not in named))
 
-    def acknowledgements(self, scenario_id: str, key: str, today: date) -> list[Filed]:
-        """Acknowledgements that hold today for what is comparable, newest first."""
-        return [
-            filed
-            for filed in reversed(self.entries)
-            if filed.entry.acknowledged is not None
-            and filed.entry.scenario_id == scenario_id
-            and filed.entry.key == key
-            and today < filed.entry.acknowledged.until
-        ]
+    def acknowledgements(self, scenario_id: str, keys: Collection[str], today: date) -> list[Filed]:
+        """Acknowledgements that hold today for what is comparable, newest first. `keys`: of the run's own host class,
+        and of every host class. A withdrawal ends those before it, and so does the approval of a newer baseline.
+        """
+        found: list[Filed] = []
+        for filed in reversed(self.entries):
+            entry = filed.entry
+            if entry.scenario_id != scenario_id or entry.key not in keys:
+                continue
+            if entry.action in (Action.APPROVE, Action.WITHDRAW):
+                break
+            if entry.acknowledged is not None and today < entry.acknowledged.until:
+                found.append(filed)
+        return found
 
 
 def follow(found: Sequence[Filed]) -> Trail:
@@ -238,10 +247,19 @@ def _histories(ordered: Sequence[Filed], problems: list[Problem]) -> dict[str, B
             histories[entry.baseline_id] = newest[entry.scenario_id, entry.key] = BaselineHistory(filed, status)
         elif entry.baseline_id not in histories:
             problems.append(Problem(filed.name, f"it retires {entry.baseline_id}, which nobody approved"))
+        elif (entry.scenario_id, entry.key) != _about(histories[entry.baseline_id]):
+            # Whether a signature is needed is looked up by these.
+            problems.append(
+                Problem(filed.name, f"it retires {entry.baseline_id} as if it were another scenario's or host's")
+            )
         else:
             with suppress(IllegalTransitionError):  # retired on two branches: it stays what it is
                 _end(histories[entry.baseline_id], BaselineEvent.RETIRED, filed)
     return histories
+
+
+def _about(history: BaselineHistory) -> tuple[str, str]:
+    return history.approval.entry.scenario_id, history.approval.entry.key
 
 
 def _end(history: BaselineHistory, event: BaselineEvent, by: Filed) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shlex
+import string
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -19,19 +20,30 @@ _SECRET_NAME = re.compile(
 )
 type _Bytes = bytes  # inside of Redactor, `bytes` is its method
 _TOKEN = rb"[A-Za-z0-9_.~+/=-]"
+_TOKEN_BYTES = string.ascii_letters.encode() + string.digits.encode() + b"_.~+/=-"
 _SHAPES: tuple[tuple[str, bytes], ...] = (
-    ("private_key", rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?-----END [A-Z ]{0,40}PRIVATE KEY-----"),
-    ("api_key", rb"(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{20,}"),
+    (
+        "private_key",
+        rb"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----BEGIN ).){0,65536}?-----END [A-Z ]{0,40}PRIVATE KEY-----",
+    ),
+    ("api_key", rb"(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]{0,128}[0-9])[A-Za-z0-9_-]{20,}"),
     ("github_token", rb"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})"),
     ("gitlab_token", rb"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,}"),
     ("aws_key_id", rb"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}"),
     ("google_key", rb"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{30,}"),
     ("slack_token", rb"(?<![A-Za-z0-9])xox[abprs]-[A-Za-z0-9-]{10,}"),
-    ("jwt", rb"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    (
+        "jwt",
+        rb"(?<![A-Za-z0-9])eyJ(?:(?![_-]eyJ)[A-Za-z0-9_-]){8,16384}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+    ),
     ("bearer_token", rb"(?<=[Bb]earer )[A-Za-z0-9_.~+/=-]{16,}"),
 )
-_BEGUN = re.compile(rb"(?:[Bb]earer |sk-|gh[pousr]_|github_pat_|glpat-|AKIA|ASIA|AIza|xox|eyJ)" + _TOKEN + rb"*\Z")
-"""A known shape that may go on."""
+"""Whatever an agent prints is held against them, so each takes time in proportion to the text: what is begun again and
+again is looked at from its last beginning only, and never further than a key is long.
+"""
+_BEGUN = re.compile(rb"sk-|gh[pousr]_|github_pat_|glpat-|AKIA|ASIA|AIza|xox|eyJ")
+"""The beginning of a known shape, all of it of the characters of tokens."""
+_BEARER = re.compile(rb"[Bb]earer \Z")
 _TAIL = re.compile(_TOKEN + rb"{1,11}\Z")
 """What may be the beginning of a known shape's beginning."""
 _MAX_TAIL = 4096
@@ -114,7 +126,9 @@ class Redactor:
     def _unfinished(self, data: _Bytes, start: int) -> Iterator[int]:
         """Positions from which a secret may go on in what comes next."""
         yield len(data)
-        begun = _BEGUN.search(data, max(start, len(data) - _MAX_TAIL))
+        first = max(start, len(data) - _MAX_TAIL)
+        token = first + len(data[first:].rstrip(_TOKEN_BYTES))
+        begun = _BEARER.search(data, first, token) or _BEGUN.search(data, token)
         if begun:
             yield begun.start()
         tail = _TAIL.search(data, max(start, len(data) - 11))
@@ -128,6 +142,11 @@ class Redactor:
                 if data.endswith(variant[:length]):
                     yield len(data) - length
                     break
+
+
+def without_credentials(text: str) -> str:
+    """The text without user and password in its URLs, whatever they are."""
+    return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", text)
 
 
 class RedactingStream:

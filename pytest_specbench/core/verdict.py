@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_specbench.core.criterion import Criterion
 from pytest_specbench.core.matching import Match
 from pytest_specbench.core.metrics import METRICS, MetricSummary
 from pytest_specbench.core.records import MetricComparison, TrialRecord
@@ -36,20 +37,6 @@ class Verdict:
     cause: Cause
     exit_code: int
     notes: str
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """When the trials alone are a success."""
-
-    min_rate: float = 1.0
-    """Share of the trials that must succeed."""
-    trials: int = 1
-    """How many there are to be, those included that did not come to run."""
-
-    def failed(self, failures: int) -> bool:
-        """Whether so many failures are too many, however the rest ends."""
-        return round(self.trials * self.min_rate, 9) > self.trials - failures
 
 
 def blocked(cause: Cause, notes: str) -> Verdict:

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,11 @@ def unwritable(error: OSError) -> InfrastructureError:
         f"cannot write the artifacts: {error.strerror or type(error).__name__}",
         hint="see that the disk of the artifacts has room",
     )
+
+
+def disk_failure(error: Exception) -> InfrastructureError | None:
+    """The failure of the host's disk that an error tells of, whoever ran into it; None for any other error."""
+    return unwritable(error) if isinstance(error, OSError) and error.errno in DISK_FAULTS else None
 
 
 def write_json(path: Path, data: BaseModel | Mapping[str, Any] | Sequence[Any]) -> None:
@@ -63,7 +69,8 @@ def append_whole(descriptor: int, data: bytes) -> None:
         while view:
             view = view[os.write(descriptor, view) :]
     except OSError:
-        os.ftruncate(descriptor, size)
+        with suppress(OSError):  # why nothing could be written is what counts
+            os.ftruncate(descriptor, size)
         raise
 
 

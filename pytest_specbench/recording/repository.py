@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +47,46 @@ def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = ()) -> lis
     return [*_changes(status.split("\0"), top, wanted, artifacts), *_hidden(top, hidden)]
 
 
+def tree_state(benchmarks: Path, *, ignore: Path) -> str | None:
+    """A hash of the commit that is checked out and of all that is changed since, and not tracked, as for `unclean`: two
+    that are equal say that the same ran. Null where that cannot be told, as without a repository.
+
+    Compiled Python does not count, which follows from its source.
+    """
+    commit, top = git_commit(benchmarks), _git(benchmarks, "rev-parse", "--show-toplevel").line
+    if commit is None or top is None:
+        return None
+    status = _git(Path(top), "status", "--porcelain=v1", "-z", "--untracked-files=all").text
+    if status is None:
+        return None
+    found = hashlib.sha256(commit.encode())
+    artifacts = [ignore.resolve() / name for name in ARTIFACTS]
+    for code, name in sorted(_entries(status.split("\0"), Path(top), [benchmarks.resolve()], artifacts)):
+        if code == "??" and "__pycache__" in Path(name).parts:
+            continue
+        content = _content(Path(top, name))
+        if content is None:
+            return None
+        found.update(f"\0{name}\0{content}".encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
+def _content(path: Path) -> str | None:
+    """What lies at a path, as a few words; None for what is neither a file, nor a link, nor gone: a submodule, say."""
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return f"link {path.readlink()}"
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                return f"file {mode & 0o111:o} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except FileNotFoundError:
+        return "gone"
+    except OSError:
+        return None
+    return None
+
+
 def _no_repository(folder: Path, error: str) -> str:
     if "safe.directory" not in error:
         return "there is no git repository"
@@ -56,7 +98,15 @@ def _no_repository(folder: Path, error: str) -> str:
 
 
 def _changes(entries: list[str], top: Path, wanted: Sequence[Path], artifacts: Sequence[Path]) -> Iterator[str]:
-    """Phrases for the entries of `git status -z`; a renamed file has its old name in an entry of its own."""
+    """Phrases for what counts of the entries of `git status -z`."""
+    for code, name in _entries(entries, top, wanted, artifacts):
+        yield f"{name!r} is not tracked" if code == "??" else f"{name!r} is changed"
+
+
+def _entries(
+    entries: list[str], top: Path, wanted: Sequence[Path], artifacts: Sequence[Path]
+) -> Iterator[tuple[str, str]]:
+    """Code and name of what counts; a renamed file has its old name in an entry of its own."""
     left = iter(entries)
     for entry in left:
         code, name = entry[:2], entry[3:]
@@ -65,10 +115,8 @@ def _changes(entries: list[str], top: Path, wanted: Sequence[Path], artifacts: S
         if "R" in code or "C" in code:
             next(left, None)
         path = top / name
-        if code != "??":
-            yield f"{name!r} is changed"
-        elif any(map(path.is_relative_to, wanted)) and not any(map(path.is_relative_to, artifacts)):
-            yield f"{name!r} is not tracked"
+        if code != "??" or (any(map(path.is_relative_to, wanted)) and not any(map(path.is_relative_to, artifacts))):
+            yield code, name
 
 
 def _hidden(top: Path, wanted: Sequence[tuple[Path, str]]) -> Iterator[str]:

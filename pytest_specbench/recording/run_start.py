@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -13,7 +12,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.model import Record
-from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.redact import Redactor, without_credentials
 from pytest_specbench.core.settings import Settings
 
 BEGUN = "begun.json"
@@ -41,6 +40,8 @@ class RunStart(Record):
     """When each part began: the run itself, and whatever resumed it."""
     specbench_version: str
     """Version of this tool."""
+    commit_sha: str | None = None
+    """The commit that was checked out in pytest's rootdir; null: none, or no repository."""
     asked: dict[str, Any]
     """Every setting that must be the same when the run is resumed, without secrets."""
     max_cost_usd: float | None
@@ -64,7 +65,7 @@ def _plain(value: Any, root: Path) -> Any:
     if isinstance(value, Path):
         return value.relative_to(root).as_posix() if value.is_relative_to(root) else str(value)
     if isinstance(value, str):
-        return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", value)
+        return without_credentials(value)
     if isinstance(value, date):
         return value.isoformat()
     return list(value) if isinstance(value, tuple) else value

@@ -28,17 +28,25 @@ class TrialFile(Record):
     """The scenario."""
     fingerprint: Fingerprint | None
     """What it ran with."""
+    tree: str | None = None
+    """What was checked out and changed, as a hash; null where that cannot be told."""
     trial: TrialRecord
     """What came of it."""
     artifact_hashes: dict[str, str]
     """sha256 of every artifact of the trial but this file, keyed by its path relative to the trial's folder."""
 
 
-def write_trial(folder: Path, trial: TrialRecord, *, run_id: str, scenario_id: str, of: Fingerprint | None) -> None:
-    """Write the file into the trial's folder, whose artifacts are complete; `of` is what the trial ran with."""
+def write_trial(
+    folder: Path, trial: TrialRecord, *, run_id: str, scenario_id: str, of: Fingerprint | None, tree: str | None
+) -> None:
+    """Write the file into the trial's folder, whose artifacts are complete; `of` is what the trial ran with, and `tree`
+    what was checked out.
+    """
     hashes = {name: digest for name, digest in hash_tree(folder).items() if name != TRIAL_FILE}
-    found = TrialFile(run_id=run_id, scenario_id=scenario_id, fingerprint=of, trial=trial, artifact_hashes=hashes)
-    write_json(folder / TRIAL_FILE, found)
+    record = TrialFile(
+        run_id=run_id, scenario_id=scenario_id, fingerprint=of, tree=tree, trial=trial, artifact_hashes=hashes
+    )
+    write_json(folder / TRIAL_FILE, record)
 
 
 def read_trial(folder: Path) -> TrialFile | None:
@@ -81,7 +89,9 @@ def take_trial(found: TrialFile, run_folder: Path, attempt: Path) -> TrialRecord
     sync_folder(target)
     there = target.relative_to(run_folder).as_posix()
     trial = found.trial.model_copy(update={"resumed": True, "artifacts_path": there})
-    write_trial(target, trial, run_id=found.run_id, scenario_id=found.scenario_id, of=found.fingerprint)
+    write_trial(
+        target, trial, run_id=found.run_id, scenario_id=found.scenario_id, of=found.fingerprint, tree=found.tree
+    )
     return trial
 
 

@@ -8,7 +8,7 @@ SANDBOXES = Registry(
     kind="sandbox",
     group="pytest_specbench.sandboxes",
     builtin={
-        "docker": "pytest_specbench.sandboxes.docker:DockerBackend",
+        "docker": "pytest_specbench.sandboxes.docker_backend:DockerBackend",
         "local": "pytest_specbench.sandboxes.local:LocalBackend",
     },
 )

@@ -2,130 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-import requests
 from docker import APIClient
-from docker.errors import APIError
 
-from pytest_specbench.core.errors import AgentError, InfrastructureError
-from pytest_specbench.core.records import ImageIdentity, KeptSandbox, SandboxRecord
-from pytest_specbench.core.status import Cause
-from pytest_specbench.sandboxes.base import Availability, ExecResult, SandboxSpec, Usage
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.records import KeptSandbox, SandboxRecord
+from pytest_specbench.sandboxes.base import ExecResult, SandboxSpec, Usage
 from pytest_specbench.sandboxes.closing import Closing
 from pytest_specbench.sandboxes.docker_actor import ROOT, Actor, find_actor, numbers_of
-from pytest_specbench.sandboxes.docker_container import (
-    abandoned_containers,
-    create_container,
-    is_not_running,
-    remove_container,
-    require_shell,
-    search_path,
-)
-from pytest_specbench.sandboxes.docker_engine import (
-    ENGINE_FAULTS,
-    connect,
-    connected,
-    engine_errors,
-    engine_hint,
-    explain,
-    identity_of,
-    inspect_image,
-)
-from pytest_specbench.sandboxes.docker_exec import CANNOT_RUN, KILLED, Command, LostError, NotStartedError, Watch, run
+from pytest_specbench.sandboxes.docker_commands import KILL_SEC, Commands
+from pytest_specbench.sandboxes.docker_container import remove_container, require_shell, search_path
+from pytest_specbench.sandboxes.docker_engine import engine_errors, identity_of
+from pytest_specbench.sandboxes.docker_exec import Command
 from pytest_specbench.sandboxes.docker_files import ContainerFiles
 from pytest_specbench.sandboxes.docker_freeze import Still, look_still
-from pytest_specbench.sandboxes.docker_keeper import REPLACED, Keeper, ReplacedError
-from pytest_specbench.sandboxes.docker_kept import keep_container, kept_containers, remove_kept_containers
-from pytest_specbench.sandboxes.docker_kill import kill_token
-from pytest_specbench.sandboxes.docker_life import Life
+from pytest_specbench.sandboxes.docker_keeper import Keeper
+from pytest_specbench.sandboxes.docker_kept import keep_container
+from pytest_specbench.sandboxes.docker_network import Network
+from pytest_specbench.sandboxes.docker_revival import Revival
 from pytest_specbench.sandboxes.docker_usage import Meter
 from pytest_specbench.sandboxes.output import Output
-
-DYING_SEC = 3
-"""How long the engine may take to notice that a container is dead."""
-KILL_SEC = 15
-"""How long killing one command's processes may take before the whole container is restarted."""
-
-
-class DockerBackend:
-    """Makes containers on a Docker engine that is reached the way the `docker` command reaches it."""
-
-    name = "docker"
-    isolates = True
-
-    def availability(self) -> Availability:
-        try:
-            client = connect()
-        except ENGINE_FAULTS as error:
-            return Availability(False, f"no Docker engine answers: {explain(error)}", engine_hint())
-        version = client.api_version
-        client.close()
-        return Availability(True, f"a Docker engine answers (API {version})")
-
-    def identify(self, image: str) -> ImageIdentity:
-        api = connected()
-        try:
-            return identity_of(image, inspect_image(api, image))
-        finally:
-            api.close()
-
-    def reap(self) -> tuple[str, ...]:
-        removed: list[str] = []
-        try:
-            api = connect()
-        except ENGINE_FAULTS:
-            return ()
-        try:
-            for name in abandoned_containers(api):
-                remove_container(api, name)
-                removed.append(f"container {name}")
-        except ENGINE_FAULTS:
-            pass  # another process may be reaping too; what is left is found the next time
-        finally:
-            api.close()
-        return tuple(removed)
-
-    def kept(self) -> tuple[KeptSandbox, ...]:
-        return self._asked(kept_containers)
-
-    def remove_kept(self) -> tuple[str, ...]:
-        return self._asked(remove_kept_containers)
-
-    def _asked[T](self, question: Callable[[APIClient], tuple[T, ...]]) -> tuple[T, ...]:
-        """What the engine answers; nothing where there is none."""
-        with contextlib.suppress(*ENGINE_FAULTS), contextlib.closing(connect()) as api:
-            return question(api)
-        return ()
-
-    def start(self, spec: SandboxSpec) -> DockerSandbox:
-        api = connected()
-        # The name is known beforehand, so that what an interrupted request made can be removed too.
-        name = f"specbench-{uuid.uuid4().hex}"
-        try:
-            facts = inspect_image(api, spec.image)
-            with engine_errors(f"start a container of {spec.image}"):
-                container = create_container(api, name, spec)
-                api.start(container)
-            sandbox = DockerSandbox(api, container, spec, facts)
-            sandbox.prepare()
-        except BaseException:
-            try:
-                remove_container(api, name)
-            except ENGINE_FAULTS:
-                # The first error says what is wrong; the labels let `specbench gc` find what is left.
-                pass
-            finally:
-                api.close()
-            raise
-        return sandbox
 
 
 class DockerSandbox:
@@ -144,17 +46,12 @@ class DockerSandbox:
         self._files = ContainerFiles(api, container, spec.workdir, (0, 0))
         self._path = spec.environment.get("PATH") or search_path(image)
         self._keeper = Keeper(api, container, self._path)
-        self._life = Life(api, container)
-        self._reviving = threading.RLock()
-        """Held while we end the container, so that nobody takes our own doing for somebody else's."""
-        self._network: Literal["none", "bridge"] = "none"
-        self._was_connected = False
-        self._meter: Meter | None = None
         self._closing = Closing()
+        self._revival = Revival(api, container, self._keeper, self._closing)
+        self._commands = Commands(api, container, self._closing, self._revival)
+        self._network = Network(api, container)
         self._removing = threading.Lock()
         self._removed = False
-        self._ruined: str | None = None
-        """Why the container cannot run any more, when what was done inside of it is to blame."""
 
     def prepare(self) -> None:
         """Give the workdir to the user who acts, and connect the network of the first phase."""
@@ -162,8 +59,7 @@ class DockerSandbox:
         with ThreadPoolExecutor(1) as pool:
             shell = pool.submit(self._require_shell)
             with engine_errors("look at what was started"):
-                self._life.begin()
-                self._keeper.remember_processes()
+                self._revival.begin()
             shell.result()
             # What takes the engine long is done at the same time. It answers little else while it puts files.
             workdir = pool.submit(self._make_workdir, numbers) if numbers else None
@@ -187,7 +83,9 @@ class DockerSandbox:
 
     def _find_actor(self) -> Actor:
         variables = [entry.partition("=")[0] for entry in (self._image.get("Config") or {}).get("Env") or []]
-        actor = find_actor(self._user, self._run_briefly, self._path.split(":"), [*variables, *self._spec.environment])
+        actor = find_actor(
+            self._user, self._commands.run_briefly, self._path.split(":"), [*variables, *self._spec.environment]
+        )
         self._actor_is_known = True
         return actor
 
@@ -205,49 +103,8 @@ class DockerSandbox:
         code = None
         if timeout_sec > 0:
             wanted = Command(command, self._user, dict(environment or {}), self.workdir)
-            code = self._exec(wanted, output, started + timeout_sec)
+            code = self._commands.exec(wanted, output, started + timeout_sec)
         return ExecResult(code, output.kept(), output.truncated, (time.monotonic() - started) * 1000)
-
-    def _exec(self, command: Command, output: Output, deadline: float) -> int | None:
-        with self._closing.watch() as closing, engine_errors("run a command in the sandbox"):
-            watch = Watch(deadline, closing, lambda: self._kill(command.token))
-            for _ in range(2):
-                if self._ruined is not None:
-                    break
-                try:
-                    code = run(self._api, self._container, command, output, watch)
-                except LostError:
-                    if not self._ended():
-                        raise InfrastructureError("the engine was restarted while a command ran") from None
-                    return KILLED
-                except NotStartedError as error:
-                    if not self._dies():
-                        # Too many processes, or no memory left for one more: what a shell says when it cannot fork.
-                        output(error.said)
-                        return CANNOT_RUN
-                except APIError as error:
-                    if not (is_not_running(error) and self._dies()):
-                        raise
-                else:
-                    if code == KILLED:
-                        with self._reviving:
-                            self._life.refuse_outsiders()
-                    return code
-                # A command may have killed the keeper, which is its own doing and not the engine's.
-                with self._reviving:
-                    self._life.ended()
-                    self._restart()
-            self._ruined = self._ruined or "the program that keeps it up ends at once"
-            output(f"the sandbox cannot be started again: {self._ruined}\n".encode())
-            return CANNOT_RUN
-
-    def _dies(self) -> bool:
-        """Whether the container is dead, or about to be: then the engine tells within a moment."""
-        try:
-            self._api.wait(self._container, timeout=DYING_SEC, condition="not-running")
-        except (requests.ConnectionError, requests.Timeout):
-            return False
-        return True
 
     def put(self, archive: bytes, target: str) -> None:
         self._actor_is_known = False
@@ -259,18 +116,8 @@ class DockerSandbox:
             return self._files.fetch(paths, max_bytes)
 
     def set_network(self, network: Literal["none", "bridge"]) -> None:
-        if network == self._network:
-            return
         with engine_errors(f"switch the network to {network!r}"):
-            if network == "none":
-                # Connected to nothing: the container was made so, and a restart therefore brings no network back.
-                self._api.disconnect_container_from_network(self._container, "bridge")
-            else:
-                if not self._was_connected:
-                    self._api.disconnect_container_from_network(self._container, "none")
-                self._api.connect_container_to_network(self._container, "bridge")
-                self._was_connected = True
-        self._network = network
+            self._network.switch(network)
 
     def start_measuring(self) -> None:
         meter = Meter(self._api, self._container)
@@ -279,11 +126,10 @@ class DockerSandbox:
                 self._actor = self._find_actor()
             if not self._actor.confined:
                 self._keeper.remember_programs()
-            meter.resume()
-        self._meter = meter
+            self._revival.measure(meter)
 
     def stop_measuring(self) -> Usage:
-        meter, self._meter = self._meter, None
+        meter = self._revival.stop_measuring()
         if meter is None:
             reason = "measuring was not started"
             names = ("cpu_ms", "peak_memory_mb", "kernel_peak_memory_mb")
@@ -291,33 +137,23 @@ class DockerSandbox:
         return meter.finish()
 
     def kill_all(self) -> tuple[str, ...]:
-        with engine_errors("end what runs in the sandbox"), self._reviving:
-            self._life.ended()
-            still = self._look_still()
-            left = self._keeper.others() if still is None else still.others
-            if still is None or not still.untouched:
-                # Also when nothing is seen: who forks and ends all the time, or is traced, is in no list.
-                self._restart()
-        if self._ruined == REPLACED:
-            raise AgentError(REPLACED, cause=Cause.VERIFIER_SAID_NO)
-        return left
+        with engine_errors("end what runs in the sandbox"):
+            return self._revival.kill_all(self._look_still)
 
     def _look_still(self) -> Still | None:
         """What is in the container, where that proves what else is not: nobody could reach what is ours, and no command
         is on its way.
         """
-        known = self._actor.confined and self._actor_is_known and self._ruined is None
-        if not known or not self._closing.wait_until_unwatched(0):
+        if not (self._actor.confined and self._actor_is_known and self._closing.wait_until_unwatched(0)):
             return None
-        return look_still(self._api, self._container, self._keeper)
+        return look_still(self._api, self._container, self._keeper, self._commands.run_briefly)
 
     def close(self) -> None:
         self._closing.close()
         with self._removing:
             if self._removed:
                 return
-            if self._meter is not None:
-                self._meter.pause()
+            self._revival.pause_measuring()
             with engine_errors("remove the sandbox"):
                 remove_container(self._api, self._container)
             self._api.close()
@@ -328,12 +164,11 @@ class DockerSandbox:
         with self._removing:
             if self._removed or not self._closing.wait_until_unwatched(KILL_SEC):
                 raise InfrastructureError("the sandbox is removed already, or a command in it does not end")
-            if self._meter is not None:
-                self._meter.pause()
-                self._meter = None
+            if (meter := self._revival.stop_measuring()) is not None:
+                meter.pause()
             with engine_errors("keep the sandbox"):
-                self.set_network("none")
-                self._restart()
+                self._network.cut()
+                self._revival.restart()
                 kept = keep_container(self._api, self._container, self._spec.labels)
             self._api.close()
             self._removed = True
@@ -355,46 +190,3 @@ class DockerSandbox:
         return SandboxRecord(
             backend="docker", image=identity_of(self._spec.image, self._image), enforced=enforced, engine=engine
         )
-
-    def _restart(self) -> None:
-        """End everything at once. What was measured until now stands, and measuring goes on.
-
-        When it does not come up again because of what was done to its files, nothing runs in it either.
-        """
-        if self._meter is not None:
-            self._meter.pause()
-        try:
-            self._ruined = self._keeper.restart() or self._ruined
-        except ReplacedError:
-            self._ruined = REPLACED
-        self._life.begin()
-        if self._meter is not None:
-            self._meter.resume()
-
-    def _kill(self, token: str) -> None:
-        """Kill one command's processes; when that is not certain, everything."""
-        self._ended()  # what was held up from outside did not take too long
-        try:
-            certain = kill_token(self._run_briefly, token)
-        except ENGINE_FAULTS:
-            certain = False
-        if not certain:
-            with self._reviving:
-                self._restart()
-
-    def _ended(self) -> bool:
-        with self._reviving:
-            return self._life.ended()
-
-    def _run_briefly(self, argv: list[str], user: str) -> tuple[int | None, bytes]:
-        """Run a command of ours as `user`; it has nothing to wait for."""
-        output = Output(1_000_000, None)
-        with self._closing.watch() as closing:
-            watch = Watch(time.monotonic() + KILL_SEC, closing, lambda: None)
-            try:
-                code = run(self._api, self._container, Command(argv, user), output, watch)
-            except NotStartedError as error:
-                return CANNOT_RUN, error.said
-            except LostError:
-                code = KILLED
-        return code, output.kept()

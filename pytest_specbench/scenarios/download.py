@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
@@ -14,11 +13,6 @@ SCHEMES = ("http", "https")
 
 class TooLargeError(Exception):
     """There is more than was allowed."""
-
-
-def without_credentials(url: str) -> str:
-    """The URL without user and password."""
-    return re.sub(r"(?<=://)[^/@\s]+(?=@)", "[redacted:url]", url)
 
 
 def download(url: str, most: int, *, seconds: float = TIMEOUT_SEC) -> bytes:

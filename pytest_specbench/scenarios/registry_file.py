@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_specbench.core.errors import DatasetError
+from pytest_specbench.core.redact import without_credentials
 from pytest_specbench.core.text import one_line
-from pytest_specbench.scenarios.download import TooLargeError, download, without_credentials
+from pytest_specbench.scenarios.download import TooLargeError, download
 
 REGISTRY_NAME = "registry.json"
 _MOST_KEYS = 100
@@ -67,6 +68,11 @@ def read_registry(registry: str) -> RegistryFile:
         path = Path(registry)
         text, folder = _read(path), Path(os.path.realpath(path)).parent
     return RegistryFile(source=registry, folder=folder, rows=_rows(text, registry))
+
+
+def parse_registry(text: str, source: str) -> RegistryFile:
+    """The registry that a text holds, wherever it is from. Raises DatasetError as `read_registry` does."""
+    return RegistryFile(source=source, folder=None, rows=_rows(text, source))
 
 
 def nearest_registry(near: Path) -> Path | None:

@@ -20,6 +20,7 @@ from pytest_specbench.core.audit import (
     sha256,
 )
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.text import one_line
 from pytest_specbench.store.files import new_file, replace_file
 from pytest_specbench.store.json_file import parse_json
 from pytest_specbench.store.signing import SignatureError, intact, verify
@@ -70,7 +71,7 @@ def _trail(tree: Tree, names: Sequence[str]) -> Trail:
         except BlockedError as error:
             broken.append(Problem(name, reason(error)))
         except ValueError as error:
-            broken.append(Problem(name, f"it is no audit entry: {_first(error)}"))
+            broken.append(Problem(name, one_line(f"it is no audit entry: {_first(error)}")))
     trail = follow(filed)
     return Trail(trail.entries, (*broken, *trail.problems), trail.baselines)
 
@@ -114,10 +115,11 @@ def unsigned(
     now = today or datetime.now(UTC).date()
     problems: list[Problem] = []
     settled: set[tuple[str, str]] = set()
+    ended: set[tuple[str, str]] = set()
     for filed in reversed(trail.entries):
         entry = filed.entry
         key = (entry.scenario_id, entry.key)
-        over = entry.acknowledged is not None and now >= entry.acknowledged.until
+        over = entry.acknowledged is not None and (now >= entry.acknowledged.until or key in ended)
         replaced = entry.acknowledged is None and key in settled
         if over or replaced or scenario_id not in (None, entry.scenario_id):
             continue
@@ -126,6 +128,9 @@ def unsigned(
             problems.append(Problem(filed.name, why))
         elif entry.action is Action.APPROVE:
             settled.add(key)
+            ended.add(key)
+        elif entry.action is Action.WITHDRAW:
+            ended.add(key)
     return problems[::-1]
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pytest_specbench.core.errors import RunNotFoundError
 from pytest_specbench.core.records import BenchmarkRun
-from pytest_specbench.core.status import Status
 from pytest_specbench.store import indexing
 from pytest_specbench.store.index import (
     COLUMNS,
@@ -33,11 +32,10 @@ from pytest_specbench.store.run_folder import (
     RUNS,
     RecordError,
     Row,
-    hash_of,
-    micros,
     read_record,
     read_rows,
 )
+from pytest_specbench.store.which import Which
 
 STALE = "index.stale"
 """A file that says that a run could not be added; whoever adds the next one looks for what is missing."""
@@ -154,15 +152,23 @@ class History:
         return self._guarded(work)
 
     def runs(
-        self, scenario_id: str, *, like: BenchmarkRun | None = None, limit: int | None = None, blocked: bool = True
+        self,
+        scenario_id: str,
+        *,
+        like: BenchmarkRun | None = None,
+        limit: int | None = None,
+        blocked: bool = True,
+        attempts: bool = False,
     ) -> list[BenchmarkRun]:
         """The last attempts at a scenario, oldest first; with `like` those with its instrument and host class, up to
-        it; with `limit` only the newest; without `blocked` only those that say something.
+        it; with `limit` only the newest; without `blocked` only those that say something. With `attempts` there are
+        also, beyond `limit`, the earlier attempts of these runs that did not pass: they end a streak of passing runs.
 
         A record that is missing or altered ends the list: whether the runs before it follow each other is unknown.
         """
         found: list[BenchmarkRun] = []
-        for row in self._guarded(lambda: self._history_of(scenario_id, like, -1 if limit is None else limit, blocked)):
+        of = Which(scenario_id, like, blocked, attempts)
+        for row in self._guarded(lambda: self._history_of(of, limit)):
             try:
                 run, digest = read_record(self.path_of(row))
             except RecordError:
@@ -172,25 +178,27 @@ class History:
             found.append(run)
         return list(reversed(found))
 
-    def _history_of(self, scenario_id: str, like: BenchmarkRun | None, limit: int, blocked: bool) -> list[Row]:
+    def _history_of(self, of: Which, limit: int | None) -> list[Row]:
         """Newest first. A record that cannot be used stays in, whatever it may have been."""
-        where = "WHERE scenario_id = ? AND counts = 1"
-        values: list[object] = [scenario_id]
-        if not blocked:
-            where += f" AND status IS NOT '{Status.BLOCKED}'"
-        if like is not None:
-            found = like.fingerprint
-            where += " AND executed_at <= ? AND (problem IS NOT NULL OR (instrument = ? AND host_class = ?))"
-            values += [
-                micros(like.executed_at),
-                None if found is None else hash_of(found.instrument),
-                None if found is None else str(found.host.get("class")),
-            ]
-        return self._rows(f"{where} ORDER BY executed_at DESC, folder DESC LIMIT ?", *values, limit)
+        condition, values = of.condition()
+        query = f"SELECT {_NAMES} FROM runs WHERE {condition} ORDER BY executed_at DESC, folder DESC, attempt DESC"  # noqa: S608 - names of our own
+        found: list[Row] = []
+        left = limit
+        with closing(self._connection.execute(query, values)) as rows:
+            for row in (Row(*columns) for columns in rows):
+                if left == 0 and (row.counts or row.folder != found[-1].folder):
+                    break
+                found.append(row)
+                left = None if left is None else left - row.counts
+        return found
 
     def rows_of(self, folder: str) -> list[Row]:
         """The last attempts of a run folder, by scenario."""
         return self._guarded(lambda: self._rows("WHERE folder = ? AND counts = 1 ORDER BY scenario_id", folder))
+
+    def attempts(self) -> list[Row]:
+        """Every attempt that is indexed, by scenario, oldest first."""
+        return self._guarded(lambda: self._rows("ORDER BY scenario_id, executed_at, run_id, attempt"))
 
     def folders(self) -> list[tuple[str, str | None, int, bool]]:
         """Name, run id, start (microseconds since 1970) and whether it is finished, of every run; newest first."""

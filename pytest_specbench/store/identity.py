@@ -77,7 +77,8 @@ def _signer(settings: Settings, trust: Trust) -> tuple[str | None, Callable[[byt
         )
     try:
         signature = sign(PROBE, key)
-        return principal_of(PROBE, signature, trust.allowed_signers, datetime.now(UTC)), partial(sign, key=key)
+        now = datetime.now(UTC)
+        return principal_of(PROBE, signature, trust.allowed_signers, now, trust.revoked), partial(sign, key=key)
     except SignatureError as error:
         if not asked_for:
             return None, None

@@ -31,6 +31,8 @@ class Ini:
     """Every `specbench_*` value, as pytest would read it: texts, or what TOML has for it in its native tables."""
     addopts: str = ""
     """What is put in front of every command line, on one line."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Every other value: what is collected, and how, follows from them."""
 
 
 def read_ini(tree: Tree, start: str, *, file: str | None = None) -> Ini:
@@ -60,7 +62,8 @@ def _ini(path: str, section: Mapping[str, Any]) -> Ini:
     given = section.get("addopts", "")
     addopts = " ".join(map(str, given)) if isinstance(given, list) else " ".join(str(given).split())
     values = {name: value for name, value in section.items() if name.startswith(PREFIX)}
-    return Ini(path, path.rpartition("/")[0], values, addopts)
+    others = {name: value for name, value in section.items() if not name.startswith(PREFIX) and name != "addopts"}
+    return Ini(path, path.rpartition("/")[0], values, addopts, others)
 
 
 def _section(tree: Tree, path: str, *, named: bool = False) -> Mapping[str, Any] | None:

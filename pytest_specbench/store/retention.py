@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pytest_specbench.core.status import Cause
 from pytest_specbench.store.history import History
 from pytest_specbench.store.indexing import UNFINISHED_SEC, last_written
 from pytest_specbench.store.run_folder import REPORT, RUNS
+from pytest_specbench.store.streak_ends import needed
 
 REMOVING = ".removing-"
 """How the folders begin that hold what is being removed; what a killed removal left in them goes with the next."""
@@ -94,8 +95,12 @@ def _run_ids(content: Any) -> Iterator[str]:
 
 
 def _unreadable(path: Path, why: str) -> BlockedError:
+    return _refusal(path, f"a baseline file cannot be read: {why}")
+
+
+def _refusal(path: Path, why: str) -> BlockedError:
     return BlockedError(
-        f"no run was removed: a baseline file cannot be read: {why}",
+        f"no run was removed: {why}",
         cause=Cause.BASELINE_INVALID,
         where=str(path),
         expected="a readable baseline folder: the runs that it names are never removed",
@@ -120,7 +125,14 @@ def candidates(
             continue
         kept = _reason(history.output / RUNS / name, run_id, latest, alive, protected)
         found.append(Candidate(name, run_id, kept))
-    return found
+    stay = needed(history.attempts(), {one.name for one in found if not one.kept})
+    why = "it ended a streak of passing runs, and runs before it stay, which would look consecutive to later ones"
+    return [replace(one, kept=why) if one.name in stay else one for one in found]
+
+
+def missing(baselines: Path, named_by: str) -> BlockedError:
+    """The refusal where the baseline folder that somebody named is not there: it would protect nothing."""
+    return _refusal(baselines, f"the folder of the baselines that {named_by} names is not there")
 
 
 def _reason(

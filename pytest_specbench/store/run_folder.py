@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from pytest_specbench.core.audit import comparison_key
 from pytest_specbench.core.records import BenchmarkRun, Scalar
+from pytest_specbench.core.status import Cause, Outcome
 
 RUNS = "runs"
 """Folder of the run folders, below the artifact root."""
@@ -22,6 +23,9 @@ RECORD = "run.json"
 REPORT = "report.json"
 ATTEMPTS = "rerun-"
 """How the folders of further attempts begin, inside of the scenario's."""
+TRAJECTORY = "atif/trajectory.json"
+TRIAL_ARTIFACTS = ("run_metadata.json", "summary.json", TRAJECTORY, "agent.cast")
+"""What every trial leaves that says something about the agent, relative to its folder."""
 MAX_BYTES = 50_000_000
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 """How run folders are called: time and the beginning of the run's id."""
@@ -156,7 +160,9 @@ def misplaced(folder: Path, path: Path, run: BenchmarkRun) -> str:
 
 
 def artifact_problems(folder: Path, run: BenchmarkRun) -> list[str]:
-    """Every artifact that the record names and that is missing, altered or outside of the folder, a sentence each."""
+    """Every artifact that the record names and that is missing, altered or outside of the folder, and every one that it
+    has to name and does not, a sentence each.
+    """
     problems = []
     for name, expected in run.artifact_hashes.items():
         relative = f"{run.artifacts_path}/{name}"
@@ -167,11 +173,33 @@ def artifact_problems(folder: Path, run: BenchmarkRun) -> list[str]:
             problems.append(f"{folder / relative}: the artifact is not what the record names: its hash differs")
     named = [path for path in run.artifacts.model_dump().values() if path is not None]
     problems += [
-        f"{folder / path}: the artifact is missing"
+        f"{folder / run.artifacts_path / RECORD}: it names {path!r}, which is none of the artifacts that it hashed"
         for path in named
-        if path.removeprefix(f"{run.artifacts_path}/") not in run.artifact_hashes and _hash_inside(folder, path) is None
+        if _own(run, path) not in run.artifact_hashes
+    ]
+    problems += [
+        f"{folder / run.artifacts_path / RECORD}: it has no hash of {path!r}, which every trial leaves"
+        for path in _owed(run)
+        if _own(run, path) not in run.artifact_hashes
     ]
     return problems
+
+
+def _own(run: BenchmarkRun, path: str) -> str | None:
+    """A path that is relative to the run folder, relative to the scenario's; None for one that is not below that."""
+    inside = path.removeprefix(f"{run.artifacts_path}/")
+    return None if inside == path or inside.startswith("/") or ".." in PurePosixPath(inside).parts else inside
+
+
+def _owed(run: BenchmarkRun) -> Iterator[str]:
+    """What the counted trials left, by what became of them."""
+    for trial in run.trials:
+        if trial.repeated or trial.outcome is Outcome.INFRASTRUCTURE:
+            continue  # nothing counts of it, and a full disk may have kept it from writing anything
+        for name in TRIAL_ARTIFACTS:
+            # The agent's steps may have been such that no trajectory could be made of them.
+            if name != TRAJECTORY or trial.cause is not Cause.TRAJECTORY_INVALID:
+                yield f"{trial.artifacts_path}/{name}"
 
 
 def _hash_inside(folder: Path, relative: str) -> str | None:

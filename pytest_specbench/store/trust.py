@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
+from pytest_specbench.core.settings import Settings
 from pytest_specbench.store.maintainers import Maintainers, read_maintainers
 from pytest_specbench.store.signers import read_revoked, read_signers
 from pytest_specbench.store.trees import Tree
@@ -27,3 +28,8 @@ class Trust:
 def read_trust(tree: Tree, signing: Signing) -> Trust:
     """The maintainers and signers of a baseline folder. BlockedError when they cannot be read."""
     return Trust(signing, read_maintainers(tree), read_signers(tree), read_revoked(tree))
+
+
+def signing_of(settings: Settings) -> Signing:
+    """Whether approvals are signed."""
+    return cast("Signing", settings.signing)

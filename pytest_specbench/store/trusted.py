@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_specbench.core.audit import Action, Filed, Problem, Trail
+from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.transitions import BaselineStatus
 from pytest_specbench.store.audit import AUDIT, SIGNATURE, not_by_a_maintainer, read_trail
 from pytest_specbench.store.baselines import removed_entries
-from pytest_specbench.store.git import commit_of, top_level
+from pytest_specbench.store.git import commit_of, git, top_level
 from pytest_specbench.store.ini import Ini, read_ini
 from pytest_specbench.store.maintainers import MAINTAINERS
 from pytest_specbench.store.signers import ALLOWED_SIGNERS, REVOKED
@@ -92,11 +93,9 @@ class Alteration:
     """Whether nothing may be judged before it is undone: a scenario would escape its baseline."""
     scenario_id: str | None = None
     """The scenario that it is about; None: all of them."""
-    gate: bool = False
-    """Whether it is a pinned fact of how strictly that scenario is judged."""
 
 
-def what_counts(work: Tree, trusted: Tree, trust: Trust) -> tuple[Tree, list[Alteration]]:
+def what_counts(work: Tree, trusted: GitTree, trust: Trust) -> tuple[Tree, list[Alteration]]:
     """The baseline folder to read from, and what is different in the work tree. `trust` is the ref's.
 
     BlockedError(BASELINE_INVALID) when the trusted folder's trail is broken.
@@ -110,7 +109,7 @@ def what_counts(work: Tree, trusted: Tree, trust: Trust) -> tuple[Tree, list[Alt
     for filed in now.entries:
         if filed.sha256 in known:
             continue
-        why = _why_not(work, filed, trust, known, removed)
+        why = _why_not(work, filed, trust, known, removed) or _not_from_here(work, filed, trusted, before)
         if not why:
             known.add(filed.sha256)
             added |= set(_files(work, filed))
@@ -125,7 +124,9 @@ def ini_alterations(ref: TrustedRef, start: Path, *, file: Path | None = None) -
     try:
         now = read_ini(FolderTree(ref.repository), ref.inside(start), file=named)
     except BlockedError as error:
-        return [Alteration("pytest configuration", f"it cannot be read any more: {reason(error)}", "changed")]
+        # pytest may read what is refused here, such as a link.
+        sentence = f"it cannot be read any more: {reason(error)}"
+        return [Alteration("pytest configuration", sentence, "changed", blocks=True)]
     found = []
     if before.path != now.path:
         moved = before.root != now.root
@@ -142,25 +143,17 @@ def ini_alterations(ref: TrustedRef, start: Path, *, file: Path | None = None) -
             how = kind(old, new)
             sentence = f"{name} is {_shown(new)} in {now.path or 'no file'}; {_shown(old)} at {ref.ref} counts"
             found.append(Alteration(name, sentence, how))
-    if before.addopts != now.addopts:
-        # They look like the command line's to pytest, which is CI's word; so the ref's cannot be put in their place.
-        steers = any(_steers(ini.addopts) for ini in (before, now))
-        sentence = f"addopts is {now.addopts!r}, and {before.addopts!r} at {ref.ref}" + (
-            "; it decides about specbench, so nothing is judged: put such options where the command is given"
-            if steers
-            else ""
-        )
-        found.append(Alteration("addopts", sentence, "changed", blocks=steers))
+    # Any of these can keep a scenario from being collected, and the ref's cannot be put in their place: pytest acted on
+    # them before, and addopts look like the command line's, which is CI's word.
+    for name in ["addopts", *sorted({*before.others, *now.others})]:
+        old, new = ((ini.addopts or None) if name == "addopts" else ini.others.get(name) for ini in (before, now))
+        if old != new:
+            sentence = (
+                f"{name} is {_shown(new)} in {now.path or 'no file'}, and {_shown(old)} at {ref.ref}; it can decide "
+                "what is run, so nothing is judged: put it into a change of its own"
+            )
+            found.append(Alteration(name, sentence, kind(old, new), blocks=True))
     return found
-
-
-def _steers(addopts: str) -> bool:
-    """Whether options can change what specbench does, by themselves or by another configuration or plugin."""
-    words = addopts.split()
-    short = ("-c", "-o", "-p")
-    return "specbench" in addopts or any(
-        word.startswith((*short, "--override-ini", "--config-file", "--rootdir", "--confcutdir")) for word in words
-    )
 
 
 def _trail_alterations(now: Trail, removed: list[Problem]) -> Iterator[Alteration]:
@@ -191,6 +184,36 @@ def _file_alterations(work: Tree, trusted: Tree, before: Trail) -> Iterator[Alte
             yield Alteration(
                 path, f"{path} is {how} in comparison with {trusted.label}; {what}", how, False, scenario_id
             )
+
+
+def _not_from_here(work: Tree, filed: Filed, trusted: GitTree, before: Trail) -> str:
+    """Why a new entry that follows no other may have been made for another repository; empty for every other entry."""
+    entry = filed.entry
+    if entry.parents:
+        return ""
+    if before.entries:
+        return f"it follows no entry, though {trusted.label} has some: it may be another repository's; approve anew"
+    if entry.action is not Action.APPROVE:
+        return ""
+    path = f"{entry.scenario_id}/{entry.baseline_id}.json"
+    data = work.read(path) or work.read(path + PENDING) or b""
+    try:
+        commit = BaselineRecord.model_validate_json(data).commit_sha
+    except ValueError:
+        return "its record cannot be read"
+    there = (
+        commit is not None
+        and commit.isalnum()
+        and not git(trusted.repository, "cat-file", "-e", f"{commit}^{{commit}}").code
+    )
+    return (
+        ""
+        if there
+        else (
+            f"the commit {commit} of the run that it approves is not known here: it may be another repository's; "
+            "fetch the whole history"
+        )
+    )
 
 
 def _why_not(work: Tree, filed: Filed, trust: Trust, known: set[str], removed: list[Problem]) -> str:

@@ -47,27 +47,34 @@ def scenario_alterations(ref: TrustedRef, counts: Tree) -> list[Alteration]:
     return found
 
 
+def scenarios_at(ref: TrustedRef) -> dict[str, set[str]]:
+    """Scenario files at the ref, relative to the repository's top -> the ids that they declare."""
+    return _ids(ref.tree(ref.repository), _paths(ref).before)
+
+
+type Gates = dict[tuple[str, str], list[Mapping[str, Scalar]]]
+"""Backend and scenario -> the facts that say how strictly is judged, as each lock file pins them."""
+
+
+def gates_at(ref: TrustedRef) -> Gates:
+    """What the lock files of the ref pin, wherever they lie: a scenario that moves takes its gate along."""
+    return _gates(ref.tree(ref.repository), _paths(ref).before)
+
+
 def lock_alterations(ref: TrustedRef) -> list[Alteration]:
     """What lock files of the ref pin of how strictly is judged, and pin otherwise, or not at all, in the work tree."""
-    paths = _paths(ref)
-    trusted = ref.tree(ref.repository)
+    now = _gates(FolderTree(ref.repository), _paths(ref).now)
     found: list[Alteration] = []
-    for path in sorted(path for path in paths.before if path.rpartition("/")[2] == LOCK_NAME):
-        before, now = _gates(trusted, path), _gates(FolderTree(ref.repository), path)
-        if before is None:
+    for (backend, scenario_id), before in sorted(gates_at(ref).items()):
+        pinned = now.get((backend, scenario_id), [])
+        other = next((facts for facts in pinned if facts not in before), None)
+        if pinned and other is None:
             continue
-        if now is None:
-            found.append(Alteration(path, f"the lock {path} of {ref.ref} is gone or broken", "removed"))
-            continue
-        for (backend, scenario_id), facts in sorted(before.items()):
-            pinned = now.get((backend, scenario_id))
-            for name, value in sorted(facts.items()):
-                other = None if pinned is None else pinned.get(name)
-                if other != value:
-                    sentence = (
-                        f"{path} pins {name} of {scenario_id} in {backend} as {other}; it is {value} at {ref.ref}"
-                    )
-                    found.append(Alteration(path, sentence, kind(value, other), False, scenario_id, gate=True))
+        for name, value in sorted(before[0].items()):
+            new = None if other is None else other.get(name)
+            if new != value:
+                sentence = f"{LOCK_NAME} pins {name} of {scenario_id} in {backend} as {new}; it is {value} at {ref.ref}"
+                found.append(Alteration(LOCK_NAME, sentence, kind(value, new), False, scenario_id))
     return found
 
 
@@ -111,22 +118,23 @@ def _ids(tree: Tree, paths: Iterable[str]) -> dict[str, set[str]]:
     return found
 
 
-def _gates(tree: Tree, path: str) -> Mapping[tuple[str, str], Mapping[str, Scalar]] | None:
-    """Backend and scenario -> the pinned facts that say how strictly is judged; None: no lock that can be read."""
-    try:
-        content = tree.read(path)
-        if content is None:
-            return None
-        lock = LockFile.model_validate(json.loads(content))
-    except (BlockedError, ValidationError, ValueError, RecursionError):
-        return None
-    return {
-        (backend, scenario_id): {
-            name: value for name, value in facts.items() if name not in LOCKED and not name.startswith(LOCKED_PREFIX)
-        }
-        for backend, entries in lock.sandboxes.items()
-        for scenario_id, facts in entries.items()
-    }
+def _gates(tree: Tree, paths: Iterable[str]) -> Gates:
+    """Of all the lock files among `paths`; one that is gone or broken pins nothing."""
+    found: Gates = {}
+    for path in sorted(path for path in paths if path.rpartition("/")[2] == LOCK_NAME):
+        try:
+            lock = LockFile.model_validate(json.loads(tree.read(path) or b""))
+        except (BlockedError, ValidationError, ValueError, RecursionError):
+            continue
+        for backend, entries in lock.sandboxes.items():
+            for scenario_id, facts in entries.items():
+                gate = {
+                    name: value
+                    for name, value in facts.items()
+                    if name not in LOCKED and not name.startswith(LOCKED_PREFIX)
+                }
+                found.setdefault((backend, scenario_id), []).append(gate)
+    return found
 
 
 def _unlisted(ref: TrustedRef, error: str) -> BlockedError:

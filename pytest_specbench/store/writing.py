@@ -27,9 +27,18 @@ _BUNDLED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 @contextmanager
 def approving(root: Path) -> Iterator[None]:
-    """Nobody else on this machine adds to the audit trail below `root` meanwhile. What an approval that was killed left
-    is completed or removed first. ApprovalRefusedError when another approval takes minutes.
+    """Nobody else on this machine adds to the audit trail below `root` meanwhile, or removes runs that it may name.
+    What an approval that was killed left is completed or removed first. ApprovalRefusedError when another approval
+    takes minutes.
     """
+    with alone(root):
+        tidy(root)
+        yield
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """The lock of `approving`, and nothing else: nothing below `root` is looked at or written."""
     # The mutex lies outside of the repository: it would be an untracked file in it.
     digest = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     mutex = FileLock(Path(tempfile.gettempdir()) / f"specbench-{getpass.getuser()}-{digest}.approving.mutex")
@@ -37,9 +46,8 @@ def approving(root: Path) -> Iterator[None]:
         mutex.acquire(timeout=WAIT_SEC)
     except Timeout:
         reason = f"another approval in {root} is going on since {WAIT_SEC} s or more"
-        raise ApprovalRefusedError("not approved", (reason,), hint="wait for it, or end it") from None
+        raise ApprovalRefusedError("nothing was done", (reason,), hint="wait for it, or end it") from None
     try:
-        tidy(root)
         yield
     finally:
         mutex.release()
