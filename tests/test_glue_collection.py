@@ -315,6 +315,7 @@ class TestInert:
             "pytest_specbench.core",
             "pytest_specbench.core.settings",
             "pytest_specbench.fixtures",
+            "pytest_specbench.option_table",
             "pytest_specbench.options",
             "pytest_specbench.plugin",
         ]
