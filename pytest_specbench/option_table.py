@@ -187,7 +187,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "run",
         "run",
-        "run to approve: its id, its folder, or latest (default)",
+        "run to approve: its id, its folder or an archive of it, or latest (default)",
         "RUN",
         purpose="approve",
     ),

@@ -189,9 +189,11 @@ class ScenarioSession:
     def approve(self, item: pytest.Item) -> None:
         """Make the run that the settings name the baseline of the scenario. Raises what an approval raises."""
         from pytest_specbench.approvals import approve_as_asked
+        from pytest_specbench.importing import with_imported_run
 
+        settings = with_imported_run(self.settings, item.name)
         # Properties travel to the controller, which prints them.
-        item.user_properties.append(("specbench_approved", approve_as_asked(item.name, self.settings)))
+        item.user_properties.append(("specbench_approved", approve_as_asked(item.name, settings)))
 
     def quiet(self) -> AbstractContextManager[None]:
         """Nothing of the progress is to be seen in here, so that pytest can print."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -59,6 +60,16 @@ def test_one_that_is_refused_does_not_stop_the_other(kept: Project) -> None:
 
     assert kept.run("--specbench-approve").code == 4
 
+    assert sorted(entry["scenario_id"] for entry in entries(kept)) == ["demo", "other"]
+
+
+def test_a_run_from_elsewhere_is_imported_first(kept: Project) -> None:
+    elsewhere = shutil.make_archive(str(kept.path.parent / "artifact"), "zip", kept.path / ".terminalbench" / "runs")
+    shutil.rmtree(kept.path / ".terminalbench")
+
+    ran = kept.run("--specbench-approve", f"--specbench-run={elsewhere}")
+
+    assert ran.code == 0, ran.out
     assert sorted(entry["scenario_id"] for entry in entries(kept)) == ["demo", "other"]
 
 

@@ -19,8 +19,8 @@ import pytest
 from recorded_runs import Command, benchmark_run, command_line, run_id, write_run
 from scenario_files import Project
 
-from pytest_specbench.commands.importing import content_of
 from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.importing import content_of
 from pytest_specbench.store.history import History
 from pytest_specbench.store.unpack import Limits, UnpackError, unpack
 from pytest_specbench.store.writing import approving

@@ -6,9 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError, RunNotFoundError, UsageError
@@ -124,10 +122,11 @@ def _command(work: Work) -> Callable[[argparse.Namespace], int]:
 def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
     from pytest_specbench.approvals import approve_as_asked
     from pytest_specbench.decisions import maintainer_of
+    from pytest_specbench.importing import with_imported_run
     from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import proposal_text
 
-    settings = _with_imported_run(settings, arguments.scenario)
+    settings = with_imported_run(settings, arguments.scenario)
     if settings.dry_run:
         proposal = propose_baseline(arguments.scenario, settings, maintainer_of(settings), now=datetime.now(UTC))
         print(proposal_text(proposal))
@@ -135,26 +134,6 @@ def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
     print(approve_as_asked(arguments.scenario, settings))
     print(f"next: review and commit {settings.baselines}")
     return EXIT_PASS
-
-
-def _with_imported_run(settings: Settings, scenario_id: str) -> Settings:
-    """The same settings, where the run is one of this artifact root. What lies elsewhere is imported first; of several
-    runs the newest of the scenario is meant.
-    """
-    from pytest_specbench.commands.importing import import_runs
-    from pytest_specbench.store.history import History
-
-    path = Path(settings.run)
-    if settings.run == "latest" or not path.exists() or path.resolve().is_relative_to(settings.output.resolve()):
-        return settings
-    done = import_runs([path], settings.output)
-    if done.problems:
-        raise ApprovalRefusedError(f"{path} cannot be imported:", tuple(done.problems))
-    with History.open(settings.output) as history:
-        rows = [row for name in done.folders for row in history.rows_of(name) if row.scenario_id == scenario_id]
-    if not rows:
-        raise ApprovalRefusedError(f"{path}:", (f"none of its runs has the scenario {scenario_id!r}",))
-    return replace(settings, run=max(rows, key=lambda row: row.executed_at).folder)
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -219,6 +198,7 @@ def _show(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _diff(arguments: argparse.Namespace, settings: Settings) -> int:
     from pytest_specbench.decisions import maintainer_of
+    from pytest_specbench.importing import with_imported_run
     from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import difference_text, proposal_text
 
@@ -229,7 +209,7 @@ def _diff(arguments: argparse.Namespace, settings: Settings) -> int:
         return EXIT_PASS
     if arguments.baselines or not (arguments.scenario and arguments.run):
         raise UsageError("name two baselines, or a run with --scenario and --run")
-    settings = _with_imported_run(settings, arguments.scenario)
+    settings = with_imported_run(settings, arguments.scenario)
     print(proposal_text(propose_baseline(arguments.scenario, settings, maintainer_of(settings), now=datetime.now(UTC))))
     return EXIT_PASS
 

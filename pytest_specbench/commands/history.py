@@ -58,8 +58,8 @@ def _index(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from pytest_specbench.commands.importing import import_runs
     from pytest_specbench.commands.place import place_here, told
+    from pytest_specbench.importing import import_runs
 
     place = place_here({"output": arguments.output})
     with told():

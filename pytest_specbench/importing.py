@@ -7,9 +7,11 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pytest_specbench.core.errors import ApprovalRefusedError
+from pytest_specbench.core.settings import Settings
 from pytest_specbench.reporting.recorded import Recorded, read_run
 from pytest_specbench.reporting.write import ignore_artifacts
 from pytest_specbench.store.history import History
@@ -71,6 +73,23 @@ def import_runs(sources: Sequence[Path], output: Path) -> Imported:
             if not done.problems:
                 _move_in(new, history, done)
     return done
+
+
+def with_imported_run(settings: Settings, scenario_id: str) -> Settings:
+    """The same settings, where the run is one of this artifact root. What lies elsewhere is imported first; of several
+    runs the newest of the scenario is meant. Raises ApprovalRefusedError.
+    """
+    path = Path(settings.run)
+    if settings.run == "latest" or not path.exists() or path.resolve().is_relative_to(settings.output.resolve()):
+        return settings
+    done = import_runs([path], settings.output)
+    if done.problems:
+        raise ApprovalRefusedError(f"{path} cannot be imported:", tuple(done.problems))
+    with History.open(settings.output) as history:
+        rows = [row for name in done.folders for row in history.rows_of(name) if row.scenario_id == scenario_id]
+    if not rows:
+        raise ApprovalRefusedError(f"{path}:", (f"none of its runs has the scenario {scenario_id!r}",))
+    return replace(settings, run=max(rows, key=lambda row: row.executed_at).folder)
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
