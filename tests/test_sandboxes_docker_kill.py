@@ -134,7 +134,7 @@ while True:
 import ctypes, os, signal
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-roots = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) < os.getsid(0)]
+roots = [int(name) for name in os.listdir("/proc") if name.isdigit() and os.stat(f"/proc/{name}").st_uid == 0]
 libc.setsid()
 while True:
     open("/work/deep/alive", "a").write("x")
