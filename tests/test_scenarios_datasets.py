@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_specbench.core.errors import DatasetError
-from pytest_specbench.scenarios.datasets import Dataset, contains, dataset_hash, resolve_dataset
+from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
 from pytest_specbench.scenarios.loader import find_scenarios, load_scenario
 
 ROW: dict[str, Any] = {
@@ -226,11 +226,6 @@ def test_what_belongs_to_a_dataset(tmp_path: Path) -> None:
 
     assert [name for name, scenario in loaded.items() if contains(dataset, scenario)] == ["a", "b"]
     assert [name for name, scenario in loaded.items() if contains(folder_only, scenario)] == ["a", "b", "c"]
-
-
-def test_the_hash_of_a_dataset_is_over_ids_and_contents_in_any_order() -> None:
-    assert dataset_hash({"a": "1", "b": "2"}) == dataset_hash({"b": "2", "a": "1"})
-    assert len({dataset_hash(each) for each in ({}, {"a": "1"}, {"a": "2"}, {"b": "1"}, {"a": "1", "b": "2"})}) == 5
 
 
 @pytest.fixture

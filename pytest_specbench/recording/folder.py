@@ -87,15 +87,6 @@ class TrialFolder:
         """Write the summary."""
         write_json(self.summary, summary)
 
-    def add(self, relative: str, data: bytes) -> Path:
-        """Write one more artifact, for example `raw/container.log`; return its path. ValueError outside of here."""
-        target = self.path / relative
-        if Path(relative).is_absolute() or ".." in Path(relative).parts:
-            raise ValueError(f"{relative!r} leads out of the trial's folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(target, data)
-        return target
-
     def _inside(self, name: str) -> Path:
         folder = self.path / name
         folder.mkdir(exist_ok=True)
@@ -121,11 +112,6 @@ class PostTestWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def heading(self, text: str) -> None:
-        """A line of ours that says whose output follows."""
-        self._append(self._stream.flush())
-        self._append(f"=== {text}\n".encode("utf-8", "replace"))
 
     def write(self, chunk: bytes) -> None:
         """The next chunk, as it came."""

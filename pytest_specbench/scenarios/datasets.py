@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from pytest_specbench.core.errors import DatasetError
 from pytest_specbench.core.text import one_line
-from pytest_specbench.scenarios.content import add
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import DATASET_REFERENCE
 from pytest_specbench.scenarios.registry_file import (
@@ -102,14 +100,6 @@ def contains(dataset: Dataset, loaded: LoadedScenario) -> bool:
     if dataset.folder is None or not loaded.path.is_relative_to(dataset.folder):
         return False
     return dataset.scenario_ids is None or loaded.scenario.scenario_id in dataset.scenario_ids
-
-
-def dataset_hash(scenario_hashes: Mapping[str, str]) -> str:
-    """SHA-256, in hex, over scenario ids and their content hashes; the order of the mapping does not matter."""
-    digest = hashlib.sha256(b"specbench dataset 1\n")
-    for scenario_id, content in sorted(scenario_hashes.items()):
-        add(digest, scenario_id.encode(), content.encode())
-    return digest.hexdigest()
 
 
 _REFERENCE = "NAME==VERSION, NAME@VERSION, NAME or an existing folder"

@@ -45,8 +45,6 @@ class Baselines:
     """By id, in the order of the trail."""
     trail: Trail = field(default_factory=Trail)
     """The whole trail, of all scenarios."""
-    altered: tuple[str, ...] = ()
-    """What a change tried to alter, a sentence each, where there is a trusted ref."""
 
     @property
     def active(self) -> list[BaselineRecord]:

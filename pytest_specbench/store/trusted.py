@@ -270,8 +270,3 @@ def kind(old: object, new: object) -> Literal["added", "changed", "removed"]:
 
 def _shown(value: object) -> str:
     return "not set" if value is None else repr(value)
-
-
-def by_scenario(found: list[Alteration], scenario_id: str) -> list[Alteration]:
-    """Those that concern one scenario, by themselves or since they concern all."""
-    return [one for one in found if one.scenario_id in (None, scenario_id)]
