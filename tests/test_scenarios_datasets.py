@@ -144,7 +144,7 @@ def test_an_unknown_name_or_version_is_told_with_the_nearest_and_what_there_is(t
         ('{"datasets": []}', "registry.json:1: is not a list of rows"),
         ("[\n1]", "registry.json:2: [0]: is not a mapping"),
         ("[[" * 10_000, "is not"),
-        ('[{"name": "a", "name": "b"}]', "the key 'name' is there twice in one row"),
+        ('[{"name": "a", "name": "b"}]', "the key 'name' is there twice"),
         ("[NaN]", "NaN is no JSON"),
     ],
 )

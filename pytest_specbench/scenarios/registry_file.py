@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_specbench.core.errors import DatasetError
+from pytest_specbench.core.json_text import distinct_keys, no_constant
 from pytest_specbench.core.redact import without_credentials
 from pytest_specbench.core.text import one_line
 from pytest_specbench.scenarios.download import TooLargeError, download
@@ -125,7 +126,7 @@ def _download(url: str) -> str:
 
 def _rows(text: str, source: str) -> tuple[RegistryRow, ...]:
     try:
-        document = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        document = json.loads(text, object_pairs_hook=distinct_keys, parse_constant=no_constant)
         json.dumps(document, ensure_ascii=False).encode()  # half a character could not be written into any report
     except json.JSONDecodeError as error:
         raise DatasetError(f"is not JSON: {error.msg}", where=f"{source}:{error.lineno}", expected=_FORM) from error
@@ -198,19 +199,6 @@ def _lines(text: str) -> list[int]:
         line, counted = line + text.count("\n", counted, at), at
         found.append(line)
         _, at = decoder.raw_decode(text, at)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} is there twice in one row")
-    return result
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 _FORM = "a JSON list of rows in terminal-bench's registry format"

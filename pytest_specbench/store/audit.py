@@ -20,9 +20,9 @@ from pytest_specbench.core.audit import (
     sha256,
 )
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.json_text import parse_json
 from pytest_specbench.core.text import one_line
 from pytest_specbench.store.files import new_file, replace_file
-from pytest_specbench.store.json_file import parse_json
 from pytest_specbench.store.signing import SignatureError, intact, verify
 from pytest_specbench.store.trees import Tree, reason
 from pytest_specbench.store.trust import Signing, Trust, read_trust

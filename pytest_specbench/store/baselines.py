@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from pytest_specbench.core.audit import BaselineHistory, Problem, Trail, sha256
 from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.json_text import parse_json
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.text import one_line
 from pytest_specbench.core.transitions import BaselineStatus
 from pytest_specbench.store.audit import AUDIT, broken_signatures, read_trail, unsigned
-from pytest_specbench.store.json_file import parse_json
 from pytest_specbench.store.trees import MAX_BYTES, UNUSABLE, Tree, reason
 from pytest_specbench.store.trust import Signing, Trust, read_trust
 from pytest_specbench.store.writing import PENDING, approving, contradiction, record_bytes, write_approved

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
+
+from pytest_specbench.core.json_text import parse_json
 
 
 def read_json(path: Path, most: int) -> Any:
@@ -25,28 +26,3 @@ def read_json(path: Path, most: int) -> Any:
     if len(data) > most:
         raise ValueError(f"it is larger than {most} bytes")
     return parse_json(data)
-
-
-def parse_json(data: bytes) -> Any:
-    """The content of JSON text (UTF-8). Raises ValueError as `read_json` does."""
-    try:
-        content = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_constant)
-        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be written into any report
-    except RecursionError:
-        raise ValueError("not JSON: it is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    return content
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} is there twice")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
