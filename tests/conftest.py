@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,6 +47,19 @@ def runner_image(engine: Any) -> str:
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
     return RUNNER_IMAGE
+
+
+@pytest.fixture
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Local sandboxes lie here, so that what a test leaves is told from everybody else's, is swept by no run but the
+    test's own, and goes.
+    """
+    tmp_path_factory.getbasetemp()  # pytest's own stays where it is
+    folder = Path(tempfile.mkdtemp(prefix="sandboxes-"))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

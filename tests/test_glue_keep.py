@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,7 @@ from scenario_files import LEAN, Project, Ran, command, living_with
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 
 
-@pytest.fixture(autouse=True)
-def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Local sandboxes lie here, so that what a test keeps is told from everybody else's, and goes."""
-    tmp_path_factory.getbasetemp()  # pytest's own stays where it is
-    folder = Path(tempfile.mkdtemp(prefix="kept-"))
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+pytestmark = pytest.mark.usefixtures("own_temporary_folder")
 
 
 @pytest.fixture(params=["local", DOCKER])
