@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from docker.errors import NotFound
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
-from pytest_specbench.sandboxes import docker_commands
+from pytest_specbench.sandboxes import docker, docker_commands, ipc
 from pytest_specbench.sandboxes.base import SandboxSpec
 from pytest_specbench.sandboxes.docker import DockerSandbox
 from pytest_specbench.sandboxes.docker_actor import Actor, find_actor
@@ -57,6 +59,7 @@ def acts(sandbox: DockerSandbox, script: str) -> tuple[str, ...]:
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("seen")
 @pytest.mark.parametrize("user", [USER, "nobody", "1234"])
 def test_a_container_in_which_an_unprivileged_agent_left_nothing_goes_on(image: str, user: str) -> None:
     sandbox = DockerBackend().start(replace(SPEC, user=user))
@@ -206,7 +209,15 @@ c.close(); b.recv(1); b.close()
 }
 
 
+@pytest.fixture(params=["from the host", "from inside"])
+def seen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is seen from the host by root, and from inside where nobody is root."""
+    if request.param == "from inside":
+        monkeypatch.setattr(ipc, "is_empty", lambda pid, proc: None)
+
+
 @pytest.mark.docker
+@pytest.mark.usefixtures("seen")
 @pytest.mark.parametrize("script", KEPT.values(), ids=KEPT)
 def test_what_is_no_process_and_yet_no_file_is_gone_too(sandbox: DockerSandbox, script: str) -> None:
     """Nothing of it sways the verification, as that the port cannot be listened on."""
@@ -215,6 +226,26 @@ def test_what_is_no_process_and_yet_no_file_is_gone_too(sandbox: DockerSandbox, 
     assert started(sandbox) != before
     look = "ls -A /dev/shm /dev/mqueue; cat /proc/sysvipc/* | wc -l; grep -c :1F90 /proc/net/tcp"
     assert sh(sandbox, look).output == b"/dev/mqueue:\n\n/dev/shm:\n3\n0\n"
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(os.geteuid() != 0, reason="entering another namespace takes root")
+@pytest.mark.parametrize("script", ["true", *list(KEPT.values())[:-1]], ids=["nothing", *list(KEPT)[:-1]])
+def test_what_is_left_in_another_namespace_is_seen_from_here(sandbox: DockerSandbox, script: str) -> None:
+    state: dict[str, Any] = sandbox._api.inspect_container(sandbox._container)["State"]
+    assert sh(sandbox, script).exit_code == 0
+    before = Path("/proc/thread-self/ns/ipc").stat().st_ino
+    assert ipc.is_empty(state["Pid"]) is (script == "true")
+    assert Path("/proc/thread-self/ns/ipc").stat().st_ino == before
+
+
+def test_a_namespace_that_may_not_be_entered_says_nothing(tmp_path: Path) -> None:
+    for folder in ("1/root/dev/shm", "1/root/dev/mqueue", "1/ns", "sysvipc"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("1/ns/ipc", "sysvipc/msg", "sysvipc/sem", "sysvipc/shm"):
+        (tmp_path / name).write_text("header\n")
+    assert ipc.is_empty(1, proc=tmp_path) is None  # a file that is no namespace
+    assert ipc.is_empty(2, proc=tmp_path) is None
 
 
 @pytest.mark.docker
@@ -267,6 +298,41 @@ def test_a_command_that_lost_its_container_to_the_next_phase_does_not_run_in_tha
     monkeypatch.setattr(sandbox._commands, "_dies", lambda: True)
     assert sh(sandbox, "true").exit_code == 137
     assert lives == [started(sandbox)]
+
+
+@pytest.mark.docker
+def test_who_acts_is_found_out_once_for_all_containers_of_the_same_content(
+    image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another image, user or environment, another file, or one that a command may have led elsewhere, makes another."""
+    asked: list[Actor] = []
+
+    def find(*arguments: Any) -> Actor:
+        asked.append(find_actor(*arguments))
+        return asked[-1]
+
+    def asked_for(*, spec: SandboxSpec, file: str | None = None, command: str | None = None) -> int:
+        asked.clear()
+        sandbox = DockerBackend().start(spec)
+        try:
+            if command:
+                sh(sandbox, command)
+            if file:
+                sandbox.put(tar({file: b""}), ".")
+            sandbox.start_measuring()
+            assert sandbox._actor.confined
+        finally:
+            sandbox.close()
+        return len(asked)
+
+    monkeypatch.setattr(docker, "find_actor", find)
+    spec = replace(SPEC, environment={f"V{uuid.uuid4().hex}": "1"})
+    assert [asked_for(spec=spec) for _ in range(2)] == [1, 0]
+    assert asked_for(spec=replace(spec, user="1001:1001")) == 1
+    assert asked_for(spec=replace(spec, environment={**spec.environment, "MORE": "1"})) == 1
+    assert [asked_for(spec=spec, file="a") for _ in range(2)] == [1, 0]
+    assert [asked_for(spec=spec, file="b") for _ in range(2)] == [1, 0]
+    assert [asked_for(spec=spec, file="b", command="true") for _ in range(2)] == [1, 1]
 
 
 @pytest.mark.docker
@@ -370,6 +436,7 @@ def test_who_can_change_what_root_runs_is_not_confined(image: str, script: str) 
     try:
         assert sandbox._actor.confined
         as_root(sandbox, script)
+        sandbox._content = None  # another image's by now
         assert not sandbox._find_actor().confined
     finally:
         sandbox.close()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_support import tar
 from folder_sandbox import FolderSandbox
 
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import Sandbox, SandboxSpec
+from pytest_specbench.sandboxes.docker_backend import DockerBackend
 from pytest_specbench.sandboxes.local import LocalBackend
 from pytest_specbench.scenarios.model import Scenario
 from pytest_specbench.verifiers.base import VerificationContext
@@ -115,6 +118,61 @@ def test_an_agent_that_spoils_its_sandbox_has_failed(script, verify, spoiled) ->
     assert (result.passed, result.cause) == (False, Cause.VERIFIER_SAID_NO)
     assert result.problems[0].startswith("The agent left")
     assert b"FAIL  The agent left" in post_test
+
+
+@pytest.fixture
+def proved(runner_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A container whose agent cannot change its programs."""
+    spec = SandboxSpec(runner_image, 1.0, 128, 64, "/work/deep", "1000:1000", ("none",))
+    sandbox = DockerBackend().start(spec)
+    sandbox.start_measuring()
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("files", [None, "verification"])
+@pytest.mark.parametrize("script", ["rmdir $PWD", 'rmdir "$PWD"; echo > "$PWD"'], ids=["removed", "a file"])
+def test_an_agent_that_cannot_replace_the_shell_may_still_spoil_the_workdir(
+    script: str, files: str | None, verify, proved, engine
+) -> None:
+    # As in an image in which the folder above is the agent's too.
+    engine.containers.get(proved._container).exec_run(["chown", "1000:1000", "/work"], user="0:0")
+    assert proved.exec(["sh", "-c", script], timeout_sec=30).exit_code == 0
+    proved.kill_all()
+    assert proved.shell_is_intact()
+    (result,), post_test = verify(sandbox=proved, command="true", files=files, target="checks")
+    assert (result.passed, result.cause) == (False, Cause.VERIFIER_SAID_NO), post_test
+    assert b"FAIL  " in post_test
+
+
+@pytest.mark.docker
+def test_a_shell_that_is_proved_to_be_itself_is_not_looked_at_first(verify, proved, monkeypatch) -> None:
+    proved.kill_all()
+    ran: list[list[str]] = []
+    run = proved.exec
+    monkeypatch.setattr(proved, "exec", lambda command, **more: (ran.append(command), run(command, **more))[1])
+    (result,), post_test = verify(sandbox=proved, command='test -d "$HOME" -a -w "$HOME" && test -z "$(ls -A "$HOME")"')
+    assert result.passed, post_test
+    assert len(ran) == 1
+    with pytest.raises(InfrastructureError) as caught:
+        verify(sandbox=proved, command="no-such-command-here")
+    assert caught.value.cause is Cause.VERIFIER_CRASHED
+
+
+@pytest.mark.docker
+def test_the_shell_of_a_sandbox_in_which_root_acted_or_something_was_put_is_not_proved(proved) -> None:
+    assert not proved.shell_is_intact()  # who acts may still be acting
+    proved.put(tar({"any": b""}), ".")
+    proved.kill_all()
+    assert not proved.shell_is_intact()
+    other = DockerBackend().start(replace(proved._spec, user="0:0"))
+    try:
+        other.start_measuring()
+        other.kill_all()
+        assert not other.shell_is_intact()
+    finally:
+        other.close()
 
 
 def test_a_shell_that_was_replaced_is_the_agents_failure(verify, sandbox, tmp_path, monkeypatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import ImageIdentity, SandboxRecord
@@ -151,6 +151,17 @@ class Sandbox(Protocol):
 
     def record(self) -> SandboxRecord:
         """What this sandbox really is and enforces, for the record."""
+        ...
+
+
+@runtime_checkable
+class ShellProver(Protocol):
+    """A sandbox that may be able to prove that its shell is what it was before anybody acted inside."""
+
+    def shell_is_intact(self) -> bool:
+        """Whether it is proved that whoever acted until `kill_all` could change neither `sh` and `mktemp` nor what
+        they are loaded from. The workdir may be anything.
+        """
         ...
 
 

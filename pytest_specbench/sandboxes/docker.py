@@ -24,6 +24,7 @@ from pytest_specbench.sandboxes.docker_files import ContainerFiles
 from pytest_specbench.sandboxes.docker_freeze import Still, look_still
 from pytest_specbench.sandboxes.docker_keeper import Keeper
 from pytest_specbench.sandboxes.docker_kept import keep_container
+from pytest_specbench.sandboxes.docker_known import Content, Known
 from pytest_specbench.sandboxes.docker_network import Network
 from pytest_specbench.sandboxes.docker_revival import Revival
 from pytest_specbench.sandboxes.docker_usage import Meter
@@ -33,7 +34,9 @@ from pytest_specbench.sandboxes.output import Output
 class DockerSandbox:
     """One container whose only lasting process is a keeper; commands run beside it."""
 
-    def __init__(self, api: APIClient, container: str, spec: SandboxSpec, image: Mapping[str, Any]) -> None:
+    def __init__(
+        self, api: APIClient, container: str, spec: SandboxSpec, image: Mapping[str, Any], known: Known
+    ) -> None:
         self.workdir = spec.workdir
         self._api = api
         self._container = container
@@ -43,9 +46,17 @@ class DockerSandbox:
         self._actor = ROOT
         self._actor_is_known = False
         """Nothing was put since it was looked at, which might have given the actor what is root's."""
-        self._files = ContainerFiles(api, container, spec.workdir, (0, 0))
+        self._shell_is_intact = False
+        self._known = known
+        self._podman = known.podman(api)
+        self._files = ContainerFiles(api, container, spec.workdir, (0, 0), podman=self._podman)
         self._path = spec.environment.get("PATH") or search_path(image)
-        self._keeper = Keeper(api, container, self._path)
+        variables = [entry.partition("=")[0] for entry in (image.get("Config") or {}).get("Env") or []]
+        self._variables = frozenset([*variables, *spec.environment])
+        self._content: Content | None = Content(str(image["Id"]), self._user, self._path, self._variables)
+        """None once it may be like no other's."""
+        self._acted = False
+        self._keeper = Keeper(api, container, self._path, podman=self._podman)
         self._closing = Closing()
         self._revival = Revival(api, container, self._keeper, self._closing)
         self._commands = Commands(api, container, self._closing, self._revival)
@@ -71,20 +82,20 @@ class DockerSandbox:
 
     def _require_shell(self) -> None:
         with engine_errors("look for a shell"):
-            require_shell(self._image, self._files.exists)
+            self._known.require_shell(str(self._image["Id"]), lambda: require_shell(self._image, self._files.exists))
 
     def _make_workdir(self, owner: tuple[int, int]) -> ContainerFiles:
         """Make the workdir; return the container's files as its owner puts them."""
-        files = ContainerFiles(self._api, self._container, self.workdir, owner)
+        files = ContainerFiles(self._api, self._container, self.workdir, owner, podman=self._podman)
         with engine_errors(f"make the workdir {self.workdir}"):
             if owner != (0, 0) or not files.exists(PurePosixPath(self.workdir)):
                 files.make_folder(PurePosixPath(self.workdir))
         return files
 
     def _find_actor(self) -> Actor:
-        variables = [entry.partition("=")[0] for entry in (self._image.get("Config") or {}).get("Env") or []]
-        actor = find_actor(
-            self._user, self._commands.run_briefly, self._path.split(":"), [*variables, *self._spec.environment]
+        actor = self._known.actor(
+            self._content,
+            lambda: find_actor(self._user, self._commands.run_briefly, self._path.split(":"), self._variables),
         )
         self._actor_is_known = True
         return actor
@@ -99,6 +110,7 @@ class DockerSandbox:
         max_output: int = 1_000_000,
     ) -> ExecResult:
         started = time.monotonic()
+        self._acted = True
         output = Output(max_output, on_output)
         code = None
         if timeout_sec > 0:
@@ -108,6 +120,8 @@ class DockerSandbox:
 
     def put(self, archive: bytes, target: str) -> None:
         self._actor_is_known = False
+        # Where a command ran before, it may have led the target elsewhere.
+        self._content = None if self._acted or self._content is None else self._content.with_files(archive, target)
         with engine_errors(f"put files into {target}"):
             self._files.put(archive, target)
 
@@ -137,8 +151,13 @@ class DockerSandbox:
         return meter.finish()
 
     def kill_all(self) -> tuple[str, ...]:
+        self._shell_is_intact = self._actor.confined and self._actor_is_known
         with engine_errors("end what runs in the sandbox"):
             return self._revival.kill_all(self._look_still)
+
+    def shell_is_intact(self) -> bool:
+        """Whether it is proved that whoever acted until everything was killed could not change what `sh` runs from."""
+        return self._shell_is_intact
 
     def _look_still(self) -> Still | None:
         """What is in the container, where that proves what else is not: nobody could reach what is ours, and no command

@@ -12,8 +12,10 @@ from pytest_specbench.core.status import Cause
 type Run = Callable[[list[str], str], tuple[int | None, bytes]]
 """Runs a command as a user; returns its exit code and output."""
 
-PROGRAMS = ("sleep", "sh", "grep")
-"""What is run as root in the container: the keeper, and what ends a command at its deadline."""
+PROGRAMS = ("sleep", "sh", "grep", "mktemp")
+"""What is run as root in the container: the keeper, and what ends a command at its deadline; and what a verification
+command is started by.
+"""
 CONFIGURATION = ("/etc/passwd", "/etc/group", "/etc/ld.so.preload", "/etc/ld.so.cache")
 """What decides who a named user is and what is loaded into a program."""
 END = "end: reached"

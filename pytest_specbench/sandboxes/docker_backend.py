@@ -15,6 +15,7 @@ from pytest_specbench.sandboxes.docker import DockerSandbox
 from pytest_specbench.sandboxes.docker_container import abandoned_containers, create_container, remove_container
 from pytest_specbench.sandboxes.docker_engine import (
     ENGINE_FAULTS,
+    address,
     connect,
     connected,
     engine_errors,
@@ -24,6 +25,7 @@ from pytest_specbench.sandboxes.docker_engine import (
     inspect_image,
 )
 from pytest_specbench.sandboxes.docker_kept import kept_containers, remove_kept_containers
+from pytest_specbench.sandboxes.docker_known import known_of
 
 REAP_SEC = 30.0
 """How long reaping may hold up who asked for it. What takes longer goes on beside the run, or is left for the next."""
@@ -70,15 +72,15 @@ class DockerBackend:
         return ()
 
     def start(self, spec: SandboxSpec) -> DockerSandbox:
-        api = connected()
+        api, known = connected(), known_of(address())
         # The name is known beforehand, so that what an interrupted request made can be removed too.
         name = f"specbench-{uuid.uuid4().hex}"
         try:
             facts = inspect_image(api, spec.image)
             with engine_errors(f"start a container of {spec.image}"):
-                container = create_container(api, name, spec)
+                container = create_container(api, name, spec, podman=known.podman(api))
                 api.start(container)
-            sandbox = DockerSandbox(api, container, spec, facts)
+            sandbox = DockerSandbox(api, container, spec, facts, known)
             sandbox.prepare()
         except BaseException:
             try:

@@ -12,7 +12,7 @@ from docker.errors import APIError, NotFound
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import SandboxSpec
-from pytest_specbench.sandboxes.docker_engine import explain, is_podman
+from pytest_specbench.sandboxes.docker_engine import explain
 from pytest_specbench.sandboxes.owner import deadline_label, is_abandoned, owner_labels
 from pytest_specbench.sandboxes.sampling import MB
 
@@ -36,7 +36,7 @@ CAPABILITIES = (
 """What root keeps inside the container. Not among Docker's own: raw sockets, device nodes, file capabilities, audit."""
 
 
-def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
+def create_container(api: APIClient, name: str, spec: SandboxSpec, *, podman: bool) -> str:
     """Create the container and return its id. Raises BlockedError when the host has fewer CPUs than asked for."""
     host = api.create_host_config(
         init=True,
@@ -49,7 +49,7 @@ def create_container(api: APIClient, name: str, spec: SandboxSpec) -> str:
         cap_add=list(CAPABILITIES),
         security_opt=["no-new-privileges"],
     )
-    if is_podman(api) and spec.cpus > (there := api.info().get("NCPU", 0)):  # it would take any number
+    if podman and spec.cpus > (there := api.info().get("NCPU", 0)):  # it would take any number
         raise _host_too_small(spec, f"the host has {there}")
     try:
         made = api.create_container(

@@ -39,6 +39,11 @@ def connect() -> APIClient:
     return client
 
 
+def address() -> str:
+    """Where `connect` looks for the engine now; empty where docker-py's default is."""
+    return str(_where().get("base_url", ""))
+
+
 def _where() -> dict[str, Any]:
     if not os.environ.get("DOCKER_HOST"):
         context = ContextAPI.get_current_context()

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,7 +16,7 @@ from docker.errors import APIError, NotFound
 
 from pytest_specbench.sandboxes.archive import Budget, Found, pack_directory, printable, read_regular, reown
 from pytest_specbench.sandboxes.base import SpoiledError
-from pytest_specbench.sandboxes.docker_engine import explain, is_podman
+from pytest_specbench.sandboxes.docker_engine import explain
 from pytest_specbench.sandboxes.globs import Glob, compile_globs
 
 GO_DIRECTORY, GO_LINK = 1 << 31, 1 << 27
@@ -34,15 +33,12 @@ class ContainerFiles:
     Methods raise the engine's own errors, and InfrastructureError for what they refuse.
     """
 
-    def __init__(self, api: APIClient, container: str, workdir: str, owner: tuple[int, int]) -> None:
+    def __init__(self, api: APIClient, container: str, workdir: str, owner: tuple[int, int], *, podman: bool) -> None:
         self._api = api
         self._container = container
         self._workdir = PurePosixPath(workdir)
         self._owner = owner
-
-    @cached_property
-    def _podman(self) -> bool:
-        return is_podman(self._api)
+        self._podman = podman
 
     def put(self, archive: bytes, target: str) -> None:
         """Unpack `archive` into the folder `target`, absolute or relative to the workdir, which is made if needed.

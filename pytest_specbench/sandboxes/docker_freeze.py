@@ -11,7 +11,7 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from pytest_specbench.sandboxes import cgroup
+from pytest_specbench.sandboxes import cgroup, ipc
 from pytest_specbench.sandboxes.docker_actor import Run
 from pytest_specbench.sandboxes.docker_keeper import Keeper
 
@@ -74,8 +74,11 @@ def look_still(
         if others is None:
             return None
         untouched = not others and cgroup.shared_memory(group) == 0 and _is_unconnected(proc / str(pid))
-    # Who could leave something is gone by now, so what is asked may move again; and as our own it is trusted.
-    return Still(others, untouched and run(["sh", "-c", SCRIPT], "0:0")[0] == 0)
+        empty = ipc.is_empty(pid, proc=proc) if untouched else None
+    if untouched and empty is None:
+        # Who could leave something is gone by now, so what is asked may move again; and as our own it is trusted.
+        empty = run(["sh", "-c", SCRIPT], "0:0")[0] == 0
+    return Still(others, untouched and bool(empty))
 
 
 def _may_go_on(api: APIClient, command: str) -> bool:

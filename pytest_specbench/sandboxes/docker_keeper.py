@@ -19,7 +19,7 @@ from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.archive import Budget, read_regular
 from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.sandboxes.docker_container import KEEPER, is_not_running
-from pytest_specbench.sandboxes.docker_engine import explain, is_podman
+from pytest_specbench.sandboxes.docker_engine import explain
 from pytest_specbench.sandboxes.docker_exec import COMMANDS_FAULT
 from pytest_specbench.sandboxes.docker_files import GO_LINK, OBSTACLE, describe
 
@@ -55,19 +55,18 @@ class Keeper:
     root's.
     """
 
-    def __init__(self, api: APIClient, container: str, path: str) -> None:
+    def __init__(self, api: APIClient, container: str, path: str, *, podman: bool) -> None:
         self._api = api
         self._container = container
         self._folders = [PurePosixPath(folder) for folder in path.split(":") if folder.startswith("/")]
         self._own: frozenset[int] = frozenset()
         self._commands: frozenset[str] = frozenset()
         self._programs: Sequence[str] | None = None
-        self._columns = COLUMNS
+        # For other columns Podman runs the container's own `ps`, which may be the agent's by the time we look again.
+        self._columns = PODMANS_COLUMNS if podman else COLUMNS
 
     def remember_processes(self) -> None:
         """Take what runs right after the start for ours. Raises InfrastructureError when the image cannot keep up."""
-        # For other columns Podman runs the container's own `ps`, which may be the agent's by the time we look again.
-        self._columns = PODMANS_COLUMNS if is_podman(self._api) else COLUMNS
         if not self._settle():
             raise InfrastructureError(
                 f"the image's `{' '.join(KEEPER)}` ends at once",

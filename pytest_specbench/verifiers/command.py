@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 
 from pytest_specbench.core.errors import InfrastructureError, ScenarioError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
-from pytest_specbench.sandboxes.base import ExecResult, SpoiledError
+from pytest_specbench.sandboxes.base import ExecResult, ShellProver, SpoiledError
 from pytest_specbench.scenarios.model import Scenario, Verification
 from pytest_specbench.scenarios.tree import list_tree, pack
 from pytest_specbench.verifiers.base import VerificationContext
@@ -22,13 +21,19 @@ ALIVE = 7
 """Exit status by which the sandbox's shell shows that it still works."""
 PREPARING_SHARE = 0.5
 """How much of the time that is left looking at the shell or removing one thing may take."""
-NO_HOME = "/nonexistent"
-"""The home where no new one can be made: there is no configuration either."""
 WRAP = (
     "see post-test.txt of the trial; a call of a program that the agent was to build must not decide this: "
     "wrap it, as in `timeout 60 ./tool || exit 1`"
 )
 
+_ALIVE = f"mktemp -d >/dev/null 2>&1; exit {ALIVE}"
+"""Runs everything that a command is started by."""
+_AT_A_NEW_HOME = """\
+HOME=$(mktemp -d 2>/dev/null) || HOME=/nonexistent
+export HOME
+exec sh -c "$1"
+"""
+"""Runs its argument at a new home; where none can be made there is no configuration either."""
 _CLEAR = """\
 chmod u+rwx . 2>/dev/null
 path=.
@@ -57,38 +62,39 @@ class CommandVerifier:
         verification = context.scenario.verification
         if verification is None:
             return []
-        home, spoiled = _probe(context)
+        # A shell that is what it was needs no look before: that takes as long as most commands do.
+        intact = isinstance(context.sandbox, ShellProver) and context.sandbox.shell_is_intact()
+        spoiled = None if intact else _spoiled(context)
         if spoiled is None and verification.files is not None:
             spoiled = _bring(context, verification, verification.files)
-        if spoiled is not None:
-            context.write(f"FAIL  {spoiled}\n".encode())
-            return [_said_no(verification, spoiled)]
-        context.write(f"$ {verification.command.rstrip()}\n".encode())
-        result = context.sandbox.exec(
-            ["sh", "-c", verification.command],
-            timeout_sec=context.remaining(),
-            environment={"HOME": home, "PYTHONNOUSERSITE": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
-            on_output=context.write,
-        )
-        context.write(
-            f"\nexit status: {'none, killed at the deadline' if result.timed_out else result.exit_code}\n".encode()
-        )
-        return [_judge(verification, result)]
+        if spoiled is None:
+            result = _run(context, verification)
+            if not (intact and result.exit_code in CANNOT_START and (spoiled := _spoiled(context))):
+                return [_judge(verification, result)]
+        context.write(f"FAIL  {spoiled}\n".encode())
+        return [_said_no(verification, spoiled)]
 
 
-def _probe(context: VerificationContext) -> tuple[str, str | None]:
-    """A new folder to be the command's home, and what the agent did to the shell or to the workdir so that no command
-    runs there; None when all is well.
-    """
+def _run(context: VerificationContext, verification: Verification) -> ExecResult:
+    context.write(f"$ {verification.command.rstrip()}\n".encode())
     result = context.sandbox.exec(
-        ["sh", "-c", f"mktemp -d 2>/dev/null; exit {ALIVE}"], timeout_sec=context.remaining() * PREPARING_SHARE
+        ["sh", "-c", _AT_A_NEW_HOME, "sh", verification.command],
+        timeout_sec=context.remaining(),
+        environment={"PYTHONNOUSERSITE": "1", "GIT_CONFIG_GLOBAL": "/dev/null"},
+        on_output=context.write,
     )
+    ended = "none, killed at the deadline" if result.timed_out else result.exit_code
+    context.write(f"\nexit status: {ended}\n".encode())
+    return result
+
+
+def _spoiled(context: VerificationContext) -> str | None:
+    """What the agent did to the shell or to the workdir so that no command runs there; None when all is well."""
+    result = context.sandbox.exec(["sh", "-c", _ALIVE], timeout_sec=context.remaining() * PREPARING_SHARE)
     if result.exit_code == ALIVE:
-        made = result.output.decode("utf-8", "replace").removesuffix("\n")
-        return (made if re.fullmatch(r"/[\w./-]+", made) else NO_HOME), None
+        return None
     ended = "was killed at its deadline" if result.timed_out else f"ended with exit status {result.exit_code}"
-    told = f"The agent left a sandbox in which no command runs: `exit {ALIVE}` {ended}{_last_words(result.output)}"
-    return NO_HOME, told
+    return f"The agent left a sandbox in which no command runs: `exit {ALIVE}` {ended}{_last_words(result.output)}"
 
 
 def _bring(context: VerificationContext, verification: Verification, files: str) -> str | None:

@@ -203,6 +203,7 @@ def run_pytest(folder: Path, *arguments: str) -> float:
     """Seconds of the whole process. Other plugins are left out: they would hide what is measured."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *arguments]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_specbench.plugin"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled once, not in every session
     if "no:specbench" in arguments:
         environment.pop("PYTEST_PLUGINS")
     if any(argument.startswith("-n") and argument[2:].isdigit() for argument in arguments):
