@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_specbench.core.records import BenchmarkRun
     from pytest_specbench.sandboxes.base import Sandbox
-    from pytest_specbench.session import ScenarioSession
+    from pytest_specbench.session.session import ScenarioSession
 
 MARKER = "specbench_scenario"
 
@@ -49,7 +49,7 @@ def specbench_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if marker is None or len(marker.args) != 1:
         pytest.fail(f"specbench_sandbox needs @pytest.mark.{MARKER}('FILE.scenario.yaml') on the test", pytrace=False)
     from pytest_specbench.core.errors import SpecbenchError
-    from pytest_specbench.parity import open_sandbox
+    from pytest_specbench.gate.parity import open_sandbox
 
     problem = ""
     try:

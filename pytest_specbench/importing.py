@@ -14,9 +14,9 @@ from pytest_specbench.core.errors import ApprovalRefusedError
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.reporting.recorded import Recorded, read_run
 from pytest_specbench.reporting.write import ignore_artifacts
-from pytest_specbench.store.history import History
-from pytest_specbench.store.run_folder import NAME, RECORD, REPORT, RUNS
-from pytest_specbench.store.unpack import UnpackError, unpack
+from pytest_specbench.store.runs.history import History
+from pytest_specbench.store.runs.run_folder import NAME, RECORD, REPORT, RUNS
+from pytest_specbench.store.runs.unpack import UnpackError, unpack
 
 DEEPEST = 6
 """How many folders deep a run folder may lie in what is given."""

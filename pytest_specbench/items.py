@@ -16,7 +16,7 @@ from pytest_specbench.scenarios.loader import load_scenario
 
 if TYPE_CHECKING:
     from pytest_specbench.core.records import BenchmarkRun
-    from pytest_specbench.session import ScenarioSession
+    from pytest_specbench.session.session import ScenarioSession
 
 
 class ScenarioRegressionError(AssertionError):

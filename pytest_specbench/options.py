@@ -118,7 +118,7 @@ class _ConfiguredAt:
 
     def __init__(self, config: pytest.Config, ref: str) -> None:
         from pytest_specbench.core.errors import SpecbenchError
-        from pytest_specbench.store.trusted import trusted_ref
+        from pytest_specbench.store.trusted.ref import trusted_ref
 
         named = config.inipath if config.getoption("inifilename", None) else None
         try:

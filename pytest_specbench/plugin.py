@@ -12,7 +12,7 @@ from pytest_specbench import options
 from pytest_specbench.fixtures import MARKER, specbench, specbench_sandbox
 
 if TYPE_CHECKING:
-    from pytest_specbench.session import ScenarioSession
+    from pytest_specbench.session.session import ScenarioSession
 
 __all__ = ["SpecbenchHooks", "specbench", "specbench_sandbox"]
 
@@ -54,7 +54,7 @@ class SpecbenchHooks:
     def active(self) -> ScenarioSession:
         """The session's state, made now if it is not there."""
         if self.state is None:
-            from pytest_specbench.session import ScenarioSession
+            from pytest_specbench.session.session import ScenarioSession
 
             self.state = ScenarioSession(self.config)
         return self.state
@@ -115,7 +115,9 @@ class SpecbenchHooks:
         """Put the benchmark run on pytest's own report, which travels to the controller and into every other tool."""
         report = yield
         if self.state is not None:
-            self.state.attach(item, report)
+            from pytest_specbench.session.words import attach
+
+            attach(item, report, self.state.sandbox_choice)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -150,7 +152,11 @@ class SpecbenchHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """Letter and word of a scenario's status."""
-        return self.state.test_status(report) if self.state is not None else None
+        if self.state is None:
+            return None
+        from pytest_specbench.session.words import status_word
+
+        return status_word(report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:

@@ -15,8 +15,8 @@ from pytest_specbench.core.audit import Action, AuditEntry, comparison_key
 from pytest_specbench.core.baselines import Approval, BaselineRecord, propose
 from pytest_specbench.core.metrics import summary_of
 from pytest_specbench.core.records import BenchmarkRun
-from pytest_specbench.store.audit import read_trail
-from pytest_specbench.store.baselines import approving, write_approved
+from pytest_specbench.store.baselines.audit import read_trail
+from pytest_specbench.store.baselines.records import approving, write_approved
 from pytest_specbench.store.trees import FolderTree
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

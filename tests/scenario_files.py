@@ -18,9 +18,9 @@ import pytest_specbench.agents.command
 import pytest_specbench.agents.nop
 import pytest_specbench.agents.oracle
 import pytest_specbench.items
-import pytest_specbench.sandboxes.docker_backend
-import pytest_specbench.sandboxes.local
-import pytest_specbench.session  # noqa: F401 - as above
+import pytest_specbench.sandboxes.docker.backend
+import pytest_specbench.sandboxes.local.backend
+import pytest_specbench.session.session  # noqa: F401 - as above
 
 INI = {"sandbox": "local", "approval_mode": "full-access", "allow_dirty": "true"}
 """The settings of a project, unless a test says otherwise: no engine, no policing, no repository."""

@@ -17,10 +17,10 @@ from core_samples import baseline
 from pytest_specbench.core.audit import Acknowledged, Action, AuditEntry, comparison_key, entry_bytes, sha256
 from pytest_specbench.core.baselines import BaselineRecord, BundledFile
 from pytest_specbench.core.status import Cause
-from pytest_specbench.store.audit import append, read_trail
-from pytest_specbench.store.baselines import Trust, approving, write_approved
-from pytest_specbench.store.maintainers import Maintainers
-from pytest_specbench.store.signing import sign
+from pytest_specbench.store.baselines.audit import append, read_trail
+from pytest_specbench.store.baselines.maintainers import Maintainers
+from pytest_specbench.store.baselines.records import Trust, approving, write_approved
+from pytest_specbench.store.baselines.signing import sign
 from pytest_specbench.store.trees import FolderTree
 
 MARA, BEN = "mara@example.org", "ben@example.org"

@@ -13,7 +13,7 @@ from pytest_specbench.agents.shell import PolicedShell
 from pytest_specbench.core.errors import AgentError, InfrastructureError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import SandboxSpec
-from pytest_specbench.sandboxes.local import LocalBackend
+from pytest_specbench.sandboxes.local.backend import LocalBackend
 
 
 @pytest.fixture

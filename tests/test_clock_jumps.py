@@ -16,29 +16,29 @@ WALL_CLOCK = {
     "agents/models/failures.py": "a provider's `Retry-After` names a time of day",
     "agents/models/record.py": "says when a cassette was recorded",
     "agents/orchestrator/file_journal.py": "says when something happened",
-    "approvals.py": "what a dry run would date an approval with",
-    "benchmark_record.py": "says when a scenario that gave no verdict was recorded",
+    "approvals/approving.py": "what a dry run would date an approval with",
+    "gate/benchmark_record.py": "says when a scenario that gave no verdict was recorded",
     "commands/baseline.py": "what a difference would date an approval with",
-    "decisions.py": "says when a maintainer decided",
-    "gate.py": "says when a benchmark run began, and which approvals have expired",
+    "approvals/decisions.py": "says when a maintainer decided",
+    "gate/recipe.py": "says when a benchmark run began, and which approvals have expired",
     "incidents/http.py": "a tracker's `Retry-After` may name a time of day",
     "incidents/webhook.py": "dates a message",
     "options.py": "names the run folder",
     "recording/journal.py": "says when a trial began; what follows is counted from there by a monotonic clock",
-    "proposals.py": "which expiries are over",
+    "approvals/proposals.py": "which expiries are over",
     "reporting/progress.py": "what several processes show while they run; nothing is decided by it",
     "recording/run_start.py": "says when a run began",
-    "resuming.py": "see test_glue_resume.py",
+    "gate/resuming.py": "see test_glue_resume.py",
     "reporting/summary.py": "says when a report was made",
     "sandboxes/owner.py": "a label for people; where the system tells the start of a process by the time of day only",
-    "store/audit.py": "which acknowledgements are over",
-    "store/identity.py": "whether a key is valid today",
-    "store/index.py": "names a file that is put aside",
-    "store/indexing.py": "whether a run without a report is old enough to have ended",
-    "store/retention.py": "how old a run is",
-    "store/trusted.py": "whether an entry is of a time to come, and its key valid today",
-    "session.py": "says when a session began and ended, and which records are of an earlier one",
-    "trial.py": "says when a trial began",
+    "store/baselines/audit.py": "which acknowledgements are over",
+    "store/baselines/identity.py": "whether a key is valid today",
+    "store/runs/index.py": "names a file that is put aside",
+    "store/runs/indexing.py": "whether a run without a report is old enough to have ended",
+    "store/runs/retention.py": "how old a run is",
+    "store/trusted/ref.py": "whether an entry is of a time to come, and its key valid today",
+    "session/ending.py": "says when a session began and ended, and which records are of an earlier one",
+    "trial/recipe.py": "says when a trial began",
 }
 """Modules that read the clock that may be set -> what for."""
 JUMPING = """
@@ -55,7 +55,7 @@ class Jumping(datetime.datetime):
         return datetime.datetime.fromtimestamp(jumping(), tz)
 
 time.time = jumping
-for name in ("gate", "trial", "session", "recording.journal", "options"):
+for name in ("gate.recipe", "trial.recipe", "session.ending", "recording.journal", "options"):
     module = importlib.import_module("pytest_specbench." + name)
     assert module.datetime is datetime.datetime
     module.datetime = Jumping

@@ -21,9 +21,9 @@ from scenario_files import Project
 
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.importing import content_of
-from pytest_specbench.store.history import History
-from pytest_specbench.store.unpack import Limits, UnpackError, unpack
-from pytest_specbench.store.writing import approving
+from pytest_specbench.store.baselines.writing import approving
+from pytest_specbench.store.runs.history import History
+from pytest_specbench.store.runs.unpack import Limits, UnpackError, unpack
 
 
 @pytest.fixture
@@ -449,7 +449,7 @@ class TestGc:
     def test_nothing_goes_while_somebody_approves(
         self, specbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pytest_specbench.store.writing.WAIT_SEC", 0.05)
+        monkeypatch.setattr("pytest_specbench.store.baselines.writing.WAIT_SEC", 0.05)
         with approving(tmp_path / "baselines"):
             answer = specbench("gc", "--runs", "--keep", "1")
 

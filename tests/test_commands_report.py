@@ -24,7 +24,7 @@ from pytest_specbench.core.audit import Acknowledged, Action, AuditEntry
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.schemas import shipped_schema
-from pytest_specbench.store.audit import append
+from pytest_specbench.store.baselines.audit import append
 
 
 @pytest.fixture

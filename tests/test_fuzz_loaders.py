@@ -33,8 +33,8 @@ from pytest_specbench.recording.atif_check import check_trajectory
 from pytest_specbench.sandboxes.archive import Budget, read_regular
 from pytest_specbench.scenarios.datasets import resolve_dataset
 from pytest_specbench.scenarios.loader import load_scenario
-from pytest_specbench.store.audit import append, read_trail
-from pytest_specbench.store.baselines import Trust, read_baselines
+from pytest_specbench.store.baselines.audit import append, read_trail
+from pytest_specbench.store.baselines.records import Trust, read_baselines
 from pytest_specbench.store.lock import read_lock
 from pytest_specbench.store.trees import FolderTree
 

@@ -14,7 +14,7 @@ from pytest_specbench.core.metrics import METRICS, summarise
 from pytest_specbench.core.records import TrialRecord
 from pytest_specbench.core.status import Cause, Outcome, Status
 from pytest_specbench.core.verdict import Verdict, judge
-from pytest_specbench.judgement import summaries
+from pytest_specbench.gate.judgement import summaries
 
 
 def failed(index: int) -> TrialRecord:

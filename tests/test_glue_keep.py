@@ -200,7 +200,7 @@ def test_a_sandbox_that_cannot_be_kept_says_so_before_anything_runs(project: Pro
     project.module(
         "own_box",
         """
-        from pytest_specbench.sandboxes.local import LocalBackend
+        from pytest_specbench.sandboxes.local.backend import LocalBackend
 
         class Plain:
             name, isolates = "plain", False

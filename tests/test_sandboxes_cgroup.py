@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_specbench.sandboxes import cgroup
-from pytest_specbench.sandboxes.docker_usage import reading_of_stats
+from pytest_specbench.sandboxes.docker.usage import reading_of_stats
 from pytest_specbench.sandboxes.sampling import Reading, Sampler, SourceGoneError
 
 V2 = {

@@ -14,13 +14,15 @@ from docker.errors import NotFound
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
-from pytest_specbench.sandboxes import docker, docker_commands, ipc
 from pytest_specbench.sandboxes.base import SandboxSpec
-from pytest_specbench.sandboxes.docker import DockerSandbox
-from pytest_specbench.sandboxes.docker_actor import Actor, find_actor
-from pytest_specbench.sandboxes.docker_backend import DockerBackend
-from pytest_specbench.sandboxes.docker_exec import NotStartedError
-from pytest_specbench.sandboxes.docker_freeze import look_still
+from pytest_specbench.sandboxes.docker import commands as docker_commands
+from pytest_specbench.sandboxes.docker import ipc
+from pytest_specbench.sandboxes.docker import sandbox as docker
+from pytest_specbench.sandboxes.docker.actor import Actor, find_actor
+from pytest_specbench.sandboxes.docker.backend import DockerBackend
+from pytest_specbench.sandboxes.docker.exec import NotStartedError
+from pytest_specbench.sandboxes.docker.freeze import look_still
+from pytest_specbench.sandboxes.docker.sandbox import DockerSandbox
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 USER = "1000:1000"

@@ -12,8 +12,9 @@ import pytest
 from docker.errors import APIError, NotFound
 
 from pytest_specbench.core.deadline import DeadlineExceededError
-from pytest_specbench.sandboxes import docker_backend, docker_container
-from pytest_specbench.sandboxes.docker_backend import DockerBackend
+from pytest_specbench.sandboxes.docker import backend as docker_backend
+from pytest_specbench.sandboxes.docker import container as docker_container
+from pytest_specbench.sandboxes.docker.backend import DockerBackend
 
 
 @pytest.fixture

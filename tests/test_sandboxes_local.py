@@ -13,7 +13,7 @@ from engine_support import tar
 
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.base import SandboxSpec, SpoiledError
-from pytest_specbench.sandboxes.local import LocalBackend, LocalSandbox
+from pytest_specbench.sandboxes.local.backend import LocalBackend, LocalSandbox
 
 SPEC = SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",), {"OWN": "1"})
 

@@ -20,7 +20,7 @@ from engine_support import tar
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import ExecResult, Sandbox, SandboxSpec
-from pytest_specbench.sandboxes.docker_backend import DockerBackend
+from pytest_specbench.sandboxes.docker.backend import DockerBackend
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 pytestmark = [

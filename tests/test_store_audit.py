@@ -26,9 +26,9 @@ from store_support import (
 
 from pytest_specbench.core.audit import Problem, entry_bytes
 from pytest_specbench.core.errors import BlockedError
-from pytest_specbench.store.audit import append, read_trail, read_trust, unsigned
-from pytest_specbench.store.baselines import Trust, read_baselines, verify_baselines
-from pytest_specbench.store.maintainers import Maintainers
+from pytest_specbench.store.baselines.audit import append, read_trail, read_trust, unsigned
+from pytest_specbench.store.baselines.maintainers import Maintainers
+from pytest_specbench.store.baselines.records import Trust, read_baselines, verify_baselines
 from pytest_specbench.store.trees import FolderTree
 
 

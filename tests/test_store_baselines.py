@@ -35,8 +35,8 @@ from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.transitions import BaselineStatus
-from pytest_specbench.store.audit import read_trail
-from pytest_specbench.store.baselines import (
+from pytest_specbench.store.baselines.audit import read_trail
+from pytest_specbench.store.baselines.records import (
     MAX_BYTES,
     Baselines,
     approving,
@@ -412,7 +412,7 @@ class TestWhatWasTamperedWithBlocksAndIsNamed:
 
     def test_an_entry_that_contradicts_its_record(self, tmp_path: Path) -> None:
         """Nobody writes such; a hand-made one must not make a record active for another key."""
-        from pytest_specbench.store.audit import append
+        from pytest_specbench.store.baselines.audit import append
 
         record = record_of(1, bundle={})
         entry = entry_for(record, sha256(record_bytes(record)), {}, tmp_path, key="0" * 64)
@@ -553,7 +553,7 @@ EDITED: dict[str, dict[str, Any]] = {
 
 def force(root: Path, content: dict[str, Any]) -> None:
     """Have a record of any content approved, by entries that nobody's tool would write."""
-    from pytest_specbench.store.audit import append
+    from pytest_specbench.store.baselines.audit import append
 
     record = record_of(1, bundle={})
     data = json.dumps(json.loads(record_bytes(record)) | content).encode()

@@ -24,11 +24,11 @@ from pytest_specbench.core.errors import BlockedError, RunNotFoundError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.recording.attempts import ATTEMPTS as GATE_ATTEMPTS
-from pytest_specbench.store import run_folder
-from pytest_specbench.store.history import STALE, History, HistoryError, index_run
-from pytest_specbench.store.index import INDEX, VERSION, open_index
-from pytest_specbench.store.retention import Keep, candidates, protected_runs, prune
-from pytest_specbench.store.streak_ends import needed
+from pytest_specbench.store.runs import run_folder
+from pytest_specbench.store.runs.history import STALE, History, HistoryError, index_run
+from pytest_specbench.store.runs.index import INDEX, VERSION, open_index
+from pytest_specbench.store.runs.retention import Keep, candidates, protected_runs, prune
+from pytest_specbench.store.runs.streak_ends import needed
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ class TestBadIndex:
 ADD = """
 import sys
 from pathlib import Path
-from pytest_specbench.store.history import index_run
+from pytest_specbench.store.runs.history import index_run
 output = Path(sys.argv[1])
 print("ready", flush=True)
 for name in sys.argv[2:]:
@@ -294,7 +294,7 @@ class TestParallel:
         folder = write_run(output, 1)
         holder = open_index(output)
         holder.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr("pytest_specbench.store.index.BUSY_SEC", 0.05)
+        monkeypatch.setattr("pytest_specbench.store.runs.index.BUSY_SEC", 0.05)
 
         index_run(output, folder, said)
         with pytest.raises(HistoryError, match="locked"):
@@ -631,7 +631,7 @@ class TestRealRuns:
         project.run()
         holder = open_index(project.path / ".terminalbench")
         holder.execute("BEGIN IMMEDIATE")
-        project.file("conftest.py", "import pytest_specbench.store.index as index\nindex.BUSY_SEC = 0.05\n")
+        project.file("conftest.py", "import pytest_specbench.store.runs.index as index\nindex.BUSY_SEC = 0.05\n")
 
         ran = project.process()
         holder.execute("ROLLBACK")

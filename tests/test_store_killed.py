@@ -9,7 +9,7 @@ from pathlib import Path
 
 from store_support import ANYBODY, BUNDLE, approve, entries, record_of
 
-from pytest_specbench.store.baselines import read_baselines, verify_baselines
+from pytest_specbench.store.baselines.records import read_baselines, verify_baselines
 from pytest_specbench.store.trees import FolderTree
 
 OLD, NEW, NEXT = (record_of(number) for number in (1, 2, 3))

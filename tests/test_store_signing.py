@@ -13,10 +13,10 @@ from store_support import BEN, MARA, Person, git, needs, person
 
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError
 from pytest_specbench.core.status import Cause
-from pytest_specbench.store import signing
-from pytest_specbench.store.maintainers import Maintainers, read_maintainers
-from pytest_specbench.store.signers import read_signers
-from pytest_specbench.store.signing import SignatureError, configured_key, intact, principal_of, sign, verify
+from pytest_specbench.store.baselines import signing
+from pytest_specbench.store.baselines.maintainers import Maintainers, read_maintainers
+from pytest_specbench.store.baselines.signers import read_signers
+from pytest_specbench.store.baselines.signing import SignatureError, configured_key, intact, principal_of, sign, verify
 from pytest_specbench.store.trees import FolderTree
 
 DATA = b'{"what": "an entry"}\n'

@@ -31,12 +31,12 @@ from store_support import (
 from pytest_specbench.core.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
-from pytest_specbench.store.audit import read_trust
-from pytest_specbench.store.baselines import Signing, read_baselines, record_bytes, verify_baselines
-from pytest_specbench.store.ini import read_ini
+from pytest_specbench.store.baselines.audit import read_trust
+from pytest_specbench.store.baselines.records import Signing, read_baselines, record_bytes, verify_baselines
 from pytest_specbench.store.trees import FolderTree
-from pytest_specbench.store.trusted import Alteration, TrustedRef, ini_alterations, trusted_ref, what_counts
-from pytest_specbench.store.trusted_scenarios import gates_at, lock_alterations, scenario_alterations
+from pytest_specbench.store.trusted.ini import read_ini
+from pytest_specbench.store.trusted.ref import Alteration, TrustedRef, ini_alterations, trusted_ref, what_counts
+from pytest_specbench.store.trusted.scenarios import gates_at, lock_alterations, scenario_alterations
 
 
 @pytest.fixture(scope="module")

@@ -282,7 +282,7 @@ FLAKY = '''
 import pathlib
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.status import Cause
-from pytest_specbench.sandboxes.local import LocalBackend
+from pytest_specbench.sandboxes.local.backend import LocalBackend
 
 COUNTER = pathlib.Path(__file__).with_name("starts")
 
@@ -363,7 +363,7 @@ class TestSeveralTrials:
             "flaky",
             """
 from pytest_specbench.core.errors import InfrastructureError
-from pytest_specbench.sandboxes.local import LocalBackend
+from pytest_specbench.sandboxes.local.backend import LocalBackend
 
 class Backend(LocalBackend):
     name = "flaky"
@@ -386,7 +386,7 @@ class Backend(LocalBackend):
         project.module(
             "flaky",
             """
-from pytest_specbench.sandboxes.local import LocalBackend
+from pytest_specbench.sandboxes.local.backend import LocalBackend
 
 class Backend(LocalBackend):
     name = "flaky"

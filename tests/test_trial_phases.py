@@ -19,10 +19,10 @@ from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.records import KeptSandbox
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
-from pytest_specbench.trial_record import Seen
-from pytest_specbench.trial_setup import set_up
-from pytest_specbench.trial_teardown import let_go
-from pytest_specbench.verification_phase import redact_kept
+from pytest_specbench.trial.record import Seen
+from pytest_specbench.trial.set_up import set_up
+from pytest_specbench.trial.teardown import let_go
+from pytest_specbench.trial.verification_phase import redact_kept
 
 KEPT = KeptSandbox(name="kept", run_id="r", scenario_id="s", enter="enter", remove="remove")
 
@@ -39,7 +39,7 @@ def test_the_agents_time_begins_when_the_sandbox_measures(project: Project) -> N
         "slow_sandbox",
         """
 import time
-from pytest_specbench.sandboxes.local import LocalBackend
+from pytest_specbench.sandboxes.local.backend import LocalBackend
 
 class SlowBackend(LocalBackend):
     began = []

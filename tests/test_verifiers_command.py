@@ -15,8 +15,8 @@ from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import Sandbox, SandboxSpec
-from pytest_specbench.sandboxes.docker_backend import DockerBackend
-from pytest_specbench.sandboxes.local import LocalBackend
+from pytest_specbench.sandboxes.docker.backend import DockerBackend
+from pytest_specbench.sandboxes.local.backend import LocalBackend
 from pytest_specbench.scenarios.model import Scenario
 from pytest_specbench.verifiers.base import VerificationContext
 from pytest_specbench.verifiers.command import CommandVerifier

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_specbench.core.audit import Trail
     from pytest_specbench.core.baselines import BaselineRecord
     from pytest_specbench.core.settings import Settings
-    from pytest_specbench.store.baselines import Baselines
+    from pytest_specbench.store.baselines.records import Baselines
 
 type Work = Callable[[argparse.Namespace, "Settings"], int]
 
@@ -120,10 +120,10 @@ def _command(work: Work) -> Callable[[argparse.Namespace], int]:
 
 
 def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.approvals import approve_as_asked
-    from pytest_specbench.decisions import maintainer_of
+    from pytest_specbench.approvals.approving import approve_as_asked
+    from pytest_specbench.approvals.decisions import maintainer_of
+    from pytest_specbench.approvals.proposals import propose_baseline
     from pytest_specbench.importing import with_imported_run
-    from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import proposal_text
 
     settings = with_imported_run(settings, arguments.scenario)
@@ -165,9 +165,9 @@ def _of_scenario(trail: Trail, scenario_id: str | None) -> Trail:
 
 def _candidates(settings: Settings, scenario_id: str | None) -> dict[str, str]:
     """How far the newest run of each scenario is on its way to a baseline."""
+    from pytest_specbench.approvals.proposals import recorded_run
     from pytest_specbench.core.approval import PASSING_RUNS, Wanted, streak
-    from pytest_specbench.proposals import recorded_run
-    from pytest_specbench.store.history import History
+    from pytest_specbench.store.runs.history import History
 
     found: dict[str, str] = {}
     try:
@@ -197,9 +197,9 @@ def _show(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _diff(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.decisions import maintainer_of
+    from pytest_specbench.approvals.decisions import maintainer_of
+    from pytest_specbench.approvals.proposals import propose_baseline
     from pytest_specbench.importing import with_imported_run
-    from pytest_specbench.proposals import propose_baseline
     from pytest_specbench.reporting.approvals import difference_text, proposal_text
 
     if len(arguments.baselines) == 2 and not (arguments.scenario or arguments.run):
@@ -215,7 +215,7 @@ def _diff(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _retire(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.approvals import retire
+    from pytest_specbench.approvals.approving import retire
 
     entry = retire(arguments.baseline, arguments.reason, settings)
     print(f"retired {entry.baseline_id} by {entry.by} ({entry.rotation})\nnext: review and commit {settings.baselines}")
@@ -223,9 +223,9 @@ def _retire(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001 - the form of a command
-    from pytest_specbench.store.authority import authority
-    from pytest_specbench.store.baselines import verify_baselines
+    from pytest_specbench.store.baselines.records import verify_baselines
     from pytest_specbench.store.trees import FolderTree
+    from pytest_specbench.store.trusted.authority import authority
 
     whose, work = authority(settings), FolderTree(settings.baselines)
     problems = verify_baselines(work, whose.trust, trusted=whose.trusted)
@@ -237,7 +237,7 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:  # noqa: 
 
 
 def _ack(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.acknowledging import acknowledge, withdraw
+    from pytest_specbench.approvals.acknowledging import acknowledge, withdraw
 
     if arguments.withdraw:
         ended = withdraw(arguments.scenario, arguments.reason, settings)
@@ -258,8 +258,8 @@ def _ack(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _everything(settings: Settings) -> Baselines:
-    from pytest_specbench.store.authority import authority
-    from pytest_specbench.store.baselines import read_all
+    from pytest_specbench.store.baselines.records import read_all
+    from pytest_specbench.store.trusted.authority import authority
 
     whose = authority(settings)
     return read_all(whose.tree, whose.trust)

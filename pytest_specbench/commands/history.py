@@ -45,8 +45,8 @@ def add_gc(gc: argparse.ArgumentParser) -> None:
 
 def _index(arguments: argparse.Namespace) -> int:
     from pytest_specbench.commands.place import place_here, told
-    from pytest_specbench.store.history import History
-    from pytest_specbench.store.index import INDEX
+    from pytest_specbench.store.runs.history import History
+    from pytest_specbench.store.runs.index import INDEX
 
     place = place_here({"output": arguments.output})
     with told(), History.open(place.output) as history:
@@ -99,10 +99,10 @@ def remove_runs(arguments: argparse.Namespace) -> int | None:
 
 def _prune(place: Place, *, dry_run: bool) -> int:
     from pytest_specbench.commands.place import told
-    from pytest_specbench.store.history import History
-    from pytest_specbench.store.index import exclusive
-    from pytest_specbench.store.retention import Keep, candidates, missing, protected_runs, prune
-    from pytest_specbench.store.writing import alone
+    from pytest_specbench.store.baselines.writing import alone
+    from pytest_specbench.store.runs.history import History
+    from pytest_specbench.store.runs.index import exclusive
+    from pytest_specbench.store.runs.retention import Keep, candidates, missing, protected_runs, prune
 
     if place.baselines_from is not None and not os.path.lexists(place.baselines):
         raise missing(place.baselines, place.baselines_from)

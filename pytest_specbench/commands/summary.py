@@ -21,9 +21,9 @@ from pytest_specbench.reporting.recorded import Recorded, check_record, read_run
 from pytest_specbench.reporting.summary import Asked, Shown, SummaryReport, summarise_runs, summary_json
 from pytest_specbench.reporting.summary_text import render_summary_markdown, render_summary_table
 from pytest_specbench.reporting.text import printable_lines, wants_color
-from pytest_specbench.store.audit import read_trail
-from pytest_specbench.store.history import History, as_run_folder
-from pytest_specbench.store.run_folder import Row, read_rows
+from pytest_specbench.store.baselines.audit import read_trail
+from pytest_specbench.store.runs.history import History, as_run_folder
+from pytest_specbench.store.runs.run_folder import Row, read_rows
 from pytest_specbench.store.trees import FolderTree
 
 

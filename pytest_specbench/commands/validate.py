@@ -14,7 +14,7 @@ from pytest_specbench.core.errors import ScenarioError, SpecbenchError
 if TYPE_CHECKING:
     from pytest_specbench.core.settings import Settings
     from pytest_specbench.scenarios.loader import LoadedScenario
-    from pytest_specbench.store.authority import Authority
+    from pytest_specbench.store.trusted.authority import Authority
 
 EXIT_INVALID = 1
 
@@ -82,9 +82,9 @@ def _governed(loaded: Sequence[LoadedScenario], settings: Settings, paths: Seque
 
 
 def _approved(loaded: Sequence[LoadedScenario], settings: Settings, paths: Sequence[Path]) -> Iterator[str]:
-    from pytest_specbench.store.authority import authority
-    from pytest_specbench.store.baselines import read_baselines, verify_baselines
+    from pytest_specbench.store.baselines.records import read_baselines, verify_baselines
     from pytest_specbench.store.trees import FolderTree
+    from pytest_specbench.store.trusted.authority import authority
 
     try:
         folders = [Path(os.path.abspath(path if path.is_dir() else path.parent)) for path in paths]  # noqa: PTH100 - links
@@ -112,9 +112,9 @@ def _approved(loaded: Sequence[LoadedScenario], settings: Settings, paths: Seque
 
 def _escaping(loaded: Sequence[LoadedScenario], whose: Authority, paths: Sequence[Path]) -> Iterator[str]:
     """What a change does about the scenarios of the trusted ref, as far as it can be told without a run."""
-    from pytest_specbench.escapes import Asked, missing
-    from pytest_specbench.facts import gate_of
-    from pytest_specbench.store.baselines import read_baselines
+    from pytest_specbench.gate.escapes import Asked, missing
+    from pytest_specbench.gate.facts import gate_of
+    from pytest_specbench.store.baselines.records import read_baselines
 
     asked = Asked(
         paths=tuple(Path(os.path.abspath(path)) for path in paths),  # noqa: PTH100 - links are told apart later

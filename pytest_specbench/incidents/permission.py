@@ -5,10 +5,10 @@ from __future__ import annotations
 from pytest_specbench.core.errors import SpecbenchError, UsageError
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.incidents.specs import NONE
-from pytest_specbench.store.identity import email_by_git
-from pytest_specbench.store.maintainers import MAINTAINERS, read_maintainers
+from pytest_specbench.store.baselines.identity import email_by_git
+from pytest_specbench.store.baselines.maintainers import MAINTAINERS, read_maintainers
 from pytest_specbench.store.trees import FolderTree, Tree
-from pytest_specbench.store.trusted import trusted_ref
+from pytest_specbench.store.trusted.ref import trusted_ref
 
 
 def keeps_back(settings: Settings) -> str | None:

@@ -21,7 +21,7 @@ from pytest_specbench.incidents.specs import Spec, parse_channels
 from pytest_specbench.reporting.incident import IncidentReport
 from pytest_specbench.reporting.report import Report
 from pytest_specbench.reporting.text import printable
-from pytest_specbench.store.identity import email_by_git
+from pytest_specbench.store.baselines.identity import email_by_git
 
 CHANNEL_SEC = 15.0
 """How long all channels together may take, each in a thread of its own."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.reporting.report import Report, ScenarioReport
-from pytest_specbench.store.run_folder import (
+from pytest_specbench.store.runs.run_folder import (
     REPORT,
     RecordError,
     artifact_problems,

@@ -8,8 +8,8 @@ SANDBOXES = Registry(
     kind="sandbox",
     group="pytest_specbench.sandboxes",
     builtin={
-        "docker": "pytest_specbench.sandboxes.docker_backend:DockerBackend",
-        "local": "pytest_specbench.sandboxes.local:LocalBackend",
+        "docker": "pytest_specbench.sandboxes.docker.backend:DockerBackend",
+        "local": "pytest_specbench.sandboxes.local.backend:LocalBackend",
     },
 )
 """Names -> `SandboxBackend` classes, called without arguments."""

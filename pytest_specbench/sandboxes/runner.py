@@ -46,7 +46,7 @@ def build_runner(
     Raises BlockedError(ENGINE_MISSING) without an engine, and BlockedError(IMAGE_MISSING) with the build's last lines
     when it fails.
     """
-    from pytest_specbench.sandboxes.docker_engine import (
+    from pytest_specbench.sandboxes.docker.engine import (
         RECIPE_LABEL,
         connected,
         engine_errors,

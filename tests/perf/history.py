@@ -25,7 +25,7 @@ from reporting_samples import run as sample
 
 from pytest_specbench.core.records import Fingerprint
 from pytest_specbench.reporting.report import make_report, report_json
-from pytest_specbench.store.history import History, index_run
+from pytest_specbench.store.runs.history import History, index_run
 
 type Template = tuple[dict[str, Any], list[dict[str, Any]]]
 

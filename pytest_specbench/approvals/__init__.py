@@ -1,0 +1,1 @@
+"""What maintainers decide: a run becomes the baseline, a baseline retires, a regression is known."""

@@ -1,0 +1,1 @@
+"""Containers. `backend` makes them, `sandbox` is one of them, and the other modules are its parts."""

@@ -1,0 +1,1 @@
+"""What one pytest session knows of its scenarios."""

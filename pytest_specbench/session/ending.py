@@ -1,0 +1,188 @@
+"""The end of a session: its report, what is written of it, and what stands outside of pytest's own output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from pytest_specbench.core.errors import SpecbenchError
+from pytest_specbench.core.redact import Redactor
+from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.status import EXIT_BLOCKED, Status
+from pytest_specbench.session.run_part import RunPart
+from pytest_specbench.session.selection import Selection
+from pytest_specbench.session.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from pytest_specbench.reporting.report import Report, RunInfo
+    from pytest_specbench.store.trusted.authority import Authority
+
+
+class Ending:
+    """Makes, writes and prints the report of one session, in the controller.
+
+    `authority` says what scenarios are held against, and raises BlockedError when it cannot be told.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        *,
+        selection: Selection,
+        verdicts: Verdicts,
+        part: RunPart,
+        authority: Callable[[], Authority],
+    ) -> None:
+        self._config = config
+        self._selection = selection
+        self._verdicts = verdicts
+        self._part = part
+        self._authority = authority
+        self._started_at = datetime.now(UTC)
+        self._report: Report | None = None
+        self._unwritten = ""
+        self._escapes: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> Report | None:
+        """The report, once it is made."""
+        return self._report
+
+    def look_for_escapes(self, session: pytest.Session, settings: Settings) -> tuple[str, ...]:
+        """What of the change keeps a scenario from being judged, whether any other ran or not."""
+        self._escapes = self._found_escapes(session, settings)
+        return self._escapes
+
+    def make_report(self, session: pytest.Session, settings: Settings) -> None:
+        """Make and write the report, tell who is to be told, and give the session the report's exit status."""
+        from pytest_specbench.incidents.session import with_incidents
+        from pytest_specbench.reporting.report import make_report
+
+        verdicts = self._verdicts
+        status = int(session.exitstatus)
+        if verdicts.broken and status == 1 and session.testsfailed == len(verdicts.problems):
+            status = 2  # what pytest says without workers; with them it calls files that it cannot collect failed tests
+        if session.exitstatus != pytest.ExitCode.INTERRUPTED and not (session.shouldfail or session.shouldstop):
+            # What was to run and never started owes a verdict too: a hook may have swallowed it.
+            verdicts.started.update(dict.fromkeys(self._selection.kept))
+        verdicts.complete(self._config.rootpath, settings, self._started_at)
+        self._report = make_report(verdicts.in_order(), info=self._info(session, settings, status))
+        session.exitstatus = self._report.exit_code
+        self._write(session, settings)
+        self._report = with_incidents(self._report, verdicts.in_order(), settings)
+        if self._report.incidents:
+            self._write(session, settings)
+
+    def _info(self, session: pytest.Session, settings: Settings, status: int) -> RunInfo:
+        from pytest_specbench.reporting.report import RunInfo
+
+        verdicts = self._verdicts
+        info = RunInfo.of(
+            settings,
+            run_id=UUID(settings.run_id),
+            generated_at=datetime.now(UTC),
+            missing=tuple(verdicts.unknown),
+            interrupted=session.exitstatus == pytest.ExitCode.INTERRUPTED
+            and not session.shouldfail
+            and not (verdicts.broken and not verdicts.started),
+        )
+        return replace(
+            info,
+            pytest_status=status,
+            collection_problems=tuple(verdicts.problems),
+            altered=self._altered(settings),
+            escapes=self._escapes,
+            kept=self._part.kept(),
+            resumed=self._part.facts(verdicts.runs.values()),
+            other_failures=max(0, session.testsfailed - verdicts.failed - len(verdicts.problems)),
+        )
+
+    def _altered(self, settings: Settings) -> tuple[str, ...]:
+        """What the work tree has otherwise than the trusted ref. What cannot be told has blocked every scenario."""
+        if settings.trusted_ref is None:
+            return ()
+        try:
+            return tuple(dict.fromkeys([*(one.sentence for one in self._authority().altered), *self._escapes]))
+        except SpecbenchError as error:
+            return (str(error),)
+
+    def _found_escapes(self, session: pytest.Session, settings: Settings) -> tuple[str, ...]:
+        if settings.trusted_ref is None:
+            return ()
+        try:
+            whose = self._authority()
+            found = [one.sentence for one in whose.altered if one.blocks]
+            if session.exitstatus in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED) and not self._verdicts.problems:
+                found += self._selection.missing(whose)
+        except SpecbenchError as error:
+            return (str(error),)
+        return tuple(found)
+
+    def _write(self, session: pytest.Session, settings: Settings) -> None:
+        """Write the report; it is written again with what became of the incidents, which may take a while."""
+        from pytest_specbench.reporting.write import write_report
+
+        assert self._report is not None  # noqa: S101 - for the type checker: the caller has just made it
+        redactor = Redactor.from_environment((), os.environ)
+        try:
+            settings.run_folder.mkdir(parents=True, exist_ok=True)
+            write_report(self._report, settings, started_at=self._started_at, redactor=redactor)
+        except (OSError, SpecbenchError) as error:
+            self._unwritten = f"specbench: the report could not be written: {error}"
+            session.exitstatus = session.exitstatus or EXIT_BLOCKED
+
+    def print_report(self, settings: Settings) -> None:
+        """What stands outside of pytest's own output: blocked scenarios on stderr, and on stdout the report as JSON."""
+        from pytest_specbench.reporting.text import printable_lines
+
+        for sentence in self._escapes:
+            told = printable_lines(f"specbench: the change escapes its judgement: {sentence}")
+            sys.stderr.write("\n".join(told) + "\n")
+        if self._report is None:
+            return
+        from pytest_specbench.reporting.report import report_json
+        from pytest_specbench.store.runs.history import index_run
+
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            index_run(settings.output, settings.run_folder)
+            for run in self._verdicts.runs.values():
+                if run.status is Status.BLOCKED or run.exit_code == EXIT_BLOCKED:
+                    lines = [f"specbench: {run.scenario_id}: {run.status}: {run.cause}", run.notes]
+                    if "\n".join(run.comparison.diff) not in run.notes:
+                        lines += run.comparison.diff
+                    sys.stderr.write("\n".join(printable_lines("\n".join(lines))) + "\n")
+            if settings.format == "json":
+                sys.stdout.write(json.dumps(report_json(self._report), indent=2) + "\n")
+                sys.stdout.flush()
+
+    def print_summary(self, terminal: Any, settings: Settings) -> None:
+        """The table at the end."""
+        if self._report is None or settings.format == "json":
+            from pytest_specbench.reporting.kept import kept_lines
+
+            for line in kept_lines(self._part.kept()):
+                terminal.write_line(line)
+        if self._report is None:
+            return
+        if self._unwritten:
+            terminal.write_line(self._unwritten, red=True)
+        if settings.format == "json":
+            return
+        from pytest_specbench.reporting.table import render_table
+
+        writer = terminal._tw  # noqa: SLF001 - its width has no public name
+        terminal.ensure_newline()
+        terminal.section("specbench", sep="=")
+        encoding = getattr(writer._file, "encoding", None) or "utf-8"  # noqa: SLF001 - as above
+        for line in render_table(self._report, width=writer.fullwidth, color=terminal.hasmarkup, encoding=encoding):
+            terminal.write_line(line)

@@ -1,0 +1,164 @@
+"""Which of the scenarios in the files belong to the session, and which of them were asked for."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_specbench.core.errors import DatasetError, ScenarioError
+from pytest_specbench.core.settings import Settings
+from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
+
+if TYPE_CHECKING:
+    from pytest_specbench.scenarios.datasets import Dataset
+    from pytest_specbench.store.trusted.authority import Authority
+
+
+class Selection:
+    """Takes scenarios in as their files are collected, then leaves out those that nobody asked for."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._claimed: dict[str, str] = {}
+        self._datasets: dict[Path, Dataset | None] = {}
+        self._outside: set[str] = set()
+        self.kept: list[str] = []
+        """Node ids of the scenarios that are to run."""
+        self.left_out: set[str] = set()
+        """Ids of the scenarios that were collected, and that -k, -m or --deselect left out."""
+
+    def claim(self, loaded: LoadedScenario) -> None:
+        """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
+        scenario_id = loaded.scenario.scenario_id
+        first = self._claimed.setdefault(scenario_id, loaded.given)
+        if first != loaded.given:
+            raise ScenarioError(
+                f"{scenario_id!r} is the id of another scenario as well, at {_place(first)}",
+                where=loaded.where("scenario_id"),
+                expected="an id that is unique in the session, since baselines are keyed on it",
+            )
+        if not self._in_dataset(loaded):
+            self._outside.add(scenario_id)
+
+    def select(self, items: list[pytest.Item], *, broken: bool) -> None:
+        """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name.
+
+        `broken` tells that some file could not be collected. Raises pytest.UsageError for an id that nobody has.
+        """
+        ours = [item for item in items if hasattr(item, "benchmark_run")]
+        if any(self._config.getoption(name) for name in ("keyword", "markexpr", "deselect")):
+            self.left_out = set(self._claimed) - {item.name for item in ours}
+            if hasattr(self._config, "workeroutput"):
+                self._config.workeroutput["specbench_left_out"] = sorted(self.left_out)
+        if (self._settings.lock or self._settings.lock_check or self._settings.approve) and len(ours) < len(
+            items
+        ):  # an ordinary test would run something
+            self._config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+            items[:] = ours
+        if not ours:
+            return
+        wanted = self._settings.scenarios
+        ids = sorted(item.name for item in ours)
+        for name in wanted:
+            if name not in ids:
+                near = get_close_matches(name, ids, n=1)
+                self._refuse(
+                    f"--specbench-scenarios: no collected scenario is called {name!r}; expected one of "
+                    f"{', '.join(ids)}" + (f"; the nearest is {near[0]!r}" if near else ""),
+                    items,
+                )
+                return
+        if (
+            hasattr(self._config, "workerinput")
+            and broken
+            and not self._config.getoption("continue_on_collection_errors")
+        ):
+            # xdist goes on after files that could not be collected. A benchmark does not, with or without workers.
+            items[:] = [item for item in items if not hasattr(item, "benchmark_run")]
+            return
+        out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
+        kept = [item for item in ours if item not in out]
+        missing = sorted({*self._owed()} - {item.nodeid for item in kept})
+        if missing:
+            self._refuse(
+                f"--specbench-resume: the run had scenarios that are not selected now: {', '.join(missing)}; "
+                "give the same paths and options as then, or start a new run",
+                items,
+            )
+            return
+        self.kept = [item.nodeid for item in kept]
+        if out:
+            dropped = set(map(id, out))
+            items[:] = [item for item in items if id(item) not in dropped]
+            self._config.hook.pytest_deselected(items=out)
+
+    def missing(self, whose: Authority) -> list[str]:
+        """What the trusted ref would have run and this session does not, a sentence each."""
+        from pytest_specbench.gate.escapes import Asked, missing
+
+        config, here = self._config, self._config.invocation_params.dir
+        given = [] if config.args_source is not config.ArgsSource.ARGS else config.args
+        # A folder that is gone matches no glob any more, so that pytest would not have named it.
+        globs = [] if given or here != config.rootpath else config.getini("testpaths")
+        ignored = [*(config.getoption("ignore") or ()), *(config.getoption("ignore_glob") or ())]
+        asked = Asked(
+            paths=self.places() if given or not globs else (),
+            globs=tuple(os.path.abspath(here / glob) for glob in globs),  # noqa: PTH100 - it follows no link
+            ignored=tuple(os.path.abspath(here / glob) for glob in ignored),  # noqa: PTH100 - as above
+            not_entered=tuple(config.getini("norecursedirs")),
+            scenarios=self._settings.scenarios,
+            dataset=self._settings.dataset,
+            registry=self._settings.registry,
+        )
+        return list(missing(whose, asked, {nodeid.rpartition("::")[2] for nodeid in self.kept} | self.left_out))
+
+    def places(self) -> tuple[Path, ...]:
+        """The files and folders that the session was started for, absolute."""
+        config, here = self._config, self._config.invocation_params.dir
+        given = config.args if config.args_source is config.ArgsSource.ARGS else [str(here)]
+        return tuple(Path(os.path.abspath(here / one.partition("::")[0])) for one in given)  # noqa: PTH100 - as above
+
+    def _owed(self) -> tuple[str, ...]:
+        """Node ids that the run which is resumed was to run."""
+        if self._settings.resume is None:
+            return ()
+        from pytest_specbench.recording.run_start import read_start
+
+        return read_start(self._settings.run_folder).selected
+
+    def _refuse(self, message: str, items: list[pytest.Item]) -> None:
+        """Run nothing, for the options are wrong. A worker cannot say so itself: it leaves it to its controller."""
+        if not hasattr(self._config, "workerinput"):
+            raise pytest.UsageError(message)
+        self._config.workeroutput["specbench_usage_error"] = message  # type: ignore[attr-defined]
+        items.clear()
+
+    def _in_dataset(self, loaded: LoadedScenario) -> bool:
+        """Whether the dataset asked for holds the scenario; one that does not resolve blocks each item later."""
+        if self._settings.dataset is None:
+            return True
+        # Here, since it brings urllib along, and few sessions ask for a dataset.
+        from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+
+        if loaded.folder not in self._datasets:
+            try:
+                self._datasets[loaded.folder] = resolve_dataset(
+                    self._settings.dataset, registry=self._settings.registry, near=loaded.folder
+                )
+            except DatasetError:
+                self._datasets[loaded.folder] = None
+        dataset = self._datasets[loaded.folder]
+        return dataset is None or contains(dataset, loaded)
+
+
+def _place(given: str) -> str:
+    """Where the id stands in a file that was taken in. Read again: only a second file with the same id asks."""
+    try:
+        return load_scenario(Path(given)).where("scenario_id")
+    except ScenarioError:
+        return given  # it was valid when it was taken in

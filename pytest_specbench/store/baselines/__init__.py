@@ -1,0 +1,1 @@
+"""The approved records, their audit trail, and who may add to it."""
