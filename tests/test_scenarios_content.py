@@ -1,4 +1,4 @@
-"""What a scenario consists of, its hash, and the archives that are made of its files."""
+"""The hash of what lies beside a scenario, and the archives that are made of its files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from pytest_specbench.core.errors import ScenarioError
 from pytest_specbench.core.tar import EPOCH, TarFile, make_tar
-from pytest_specbench.scenarios.content import content_files, scenario_hash
+from pytest_specbench.scenarios.content import tree_hash
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 from pytest_specbench.scenarios.tree import pack
 
@@ -23,84 +23,70 @@ command_path: /all
 owner_rotation: team
 registry_version: demo==1.0
 instruction: Do it
-prerequisites: [tree]
-fixtures:
-  tree: {type: files, source: tree}
 solution: solve.sh
-verification: {command: sh .verification/check.sh, files: hidden}
-model: {name: "replay:all.cassette.yaml"}
+verification: {command: sh .verification/check.sh, files: tree}
 """
-NAMED = ["all.cassette.yaml", "hidden/check.sh", "solve.sh", "tree/a", "tree/b/c"]
+NAMED = ["solve.sh", "tree/a", "tree/b/c"]
 
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedScenario:
-    for name in (*NAMED, "unnamed"):
+    for name in NAMED:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{name}\n")
     (tmp_path / "all.scenario.yaml").write_text(SCENARIO)
     return load_scenario(tmp_path / "all.scenario.yaml")
 
 
-def test_it_is_the_scenario_file_and_what_that_names(loaded: LoadedScenario) -> None:
-    names = [path.relative_to(loaded.folder).as_posix() for path in content_files(loaded)]
-
-    assert names == ["all.scenario.yaml", *NAMED]
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_hash_covers_every_named_file(loaded: LoadedScenario, name: str) -> None:
-    before = scenario_hash(loaded)
+@pytest.mark.parametrize("name", ["tree/a", "tree/b/c"])
+def test_the_hash_covers_every_file(loaded: LoadedScenario, name: str) -> None:
+    before = tree_hash(loaded, "tree"), tree_hash(loaded, "solve.sh")
     (loaded.folder / name).write_text("other\n")
 
-    assert scenario_hash(loaded) != before
+    assert tree_hash(loaded, "tree") != before[0]
+    assert tree_hash(loaded, "solve.sh") == before[1]
 
 
-def test_the_hash_covers_the_scenario_itself(loaded: LoadedScenario) -> None:
-    before = scenario_hash(loaded)
-    loaded.path.write_text(SCENARIO.replace("Do it", "Do that"))
-
-    assert scenario_hash(loaded) == before, "what was loaded counts, not what the file has become since"
-    assert scenario_hash(load_scenario(loaded.path)) != before
+def test_what_is_not_named_has_none(loaded: LoadedScenario) -> None:
+    assert tree_hash(loaded, None) == ""
 
 
 def test_names_and_executable_bits_count_and_where_it_all_lies_does_not(loaded: LoadedScenario, tmp_path: Path) -> None:
-    before = scenario_hash(loaded)
+    before = tree_hash(loaded, "tree")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     for name in (loaded.path.name, *NAMED):
         (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(loaded.folder / name, elsewhere / name)
-    (elsewhere / "unnamed").write_text("anything")
     (elsewhere / "tree" / "__pycache__").mkdir()
     (elsewhere / "tree" / "__pycache__" / "a.pyc").write_text("x")
     copy = load_scenario(elsewhere / "all.scenario.yaml")
-    assert scenario_hash(copy) == before
+    assert tree_hash(copy, "tree") == before
 
     (elsewhere / "tree" / "a").rename(elsewhere / "tree" / "d")
-    assert scenario_hash(copy) != before
+    assert tree_hash(copy, "tree") != before
     (elsewhere / "tree" / "d").rename(elsewhere / "tree" / "a")
-    assert scenario_hash(copy) == before
+    assert tree_hash(copy, "tree") == before
     (elsewhere / "tree" / "a").chmod(0o755)
-    assert scenario_hash(copy) != before
+    assert tree_hash(copy, "tree") != before
 
 
 def test_content_cannot_move_between_files_unnoticed(loaded: LoadedScenario) -> None:
     tree = loaded.folder / "tree"
     (tree / "a").write_bytes(b"1")
     (tree / "b" / "c").write_bytes(b"23")
-    before = scenario_hash(loaded)
+    before = tree_hash(loaded, "tree")
     (tree / "a").write_bytes(b"12")
     (tree / "b" / "c").write_bytes(b"3")
 
-    assert scenario_hash(loaded) != before
+    assert tree_hash(loaded, "tree") != before
 
 
 def test_a_file_that_is_gone_is_an_error(loaded: LoadedScenario) -> None:
     (loaded.folder / "solve.sh").unlink()
 
     with pytest.raises(ScenarioError, match=r"solve\.sh"):
-        scenario_hash(loaded)
+        tree_hash(loaded, "solve.sh")
 
 
 def test_an_archive_is_the_same_at_every_time_and_in_every_place(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files of a whole run: report.json, run_metadata.json, summary.json and the link `latest`."""
+"""The files of a whole run: report.json, report.md, run_metadata.json, summary.json and the link `latest`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.recording.files import update_latest, write_bytes, write_json
 from pytest_specbench.recording.repository import git_commit
+from pytest_specbench.reporting.markdown import render_markdown
 from pytest_specbench.reporting.report import Report, report_json
 
 FILES = ("report", "summary", "run_metadata")
@@ -28,7 +29,9 @@ def write_report(report: Report, settings: Settings, *, started_at: datetime, re
     folder = settings.run_folder
     if settings.resume is not None:
         _set_aside(folder)
-    write_json(folder / "report.json", redactor.json(report_json(report)))
+    told = redactor.json(report_json(report))
+    write_json(folder / "report.json", told)
+    write_bytes(folder / "report.md", render_markdown(Report.model_validate(told)).encode("utf-8", "backslashreplace"))
     write_json(folder / "summary.json", redactor.json(_summary(report)))
     write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
     ignore_artifacts(settings.output)
