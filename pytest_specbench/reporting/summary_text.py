@@ -9,7 +9,7 @@ from pytest_specbench.core.records import Comparison, MetricComparison
 from pytest_specbench.core.status import Cause
 from pytest_specbench.reporting.markdown import code, fence
 from pytest_specbench.reporting.summary import ScenarioSummary, SummaryReport
-from pytest_specbench.reporting.table import COLORS, MARKS, NARROWEST
+from pytest_specbench.reporting.table import COLORS, MARKS, NARROWEST, counts
 from pytest_specbench.reporting.text import cell_width, encodes, pad, printable, wrap
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
 
@@ -139,14 +139,5 @@ def _delta(metric: MetricComparison) -> str:
 
 
 def _counts(report: SummaryReport) -> str:
-    summary = report.summary
-    parts = [
-        (summary.passed, "passed"),
-        (summary.regressions, "regression" if summary.regressions == 1 else "regressions"),
-        (summary.blocked, "blocked"),
-        (summary.provisional, "provisional"),
-    ]
-    counted = ", ".join(f"{count} {word}" for count, word in parts if count)
     missing = f"; {len(report.problems)} could not be shown in full" if report.problems else ""
-    scenarios = f"{summary.total} {'scenario' if summary.total == 1 else 'scenarios'}"
-    return scenarios + (f": {counted}" if counted else "") + missing
+    return counts(report.summary) + missing

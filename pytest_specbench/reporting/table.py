@@ -9,7 +9,7 @@ from itertools import chain
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.incident import incident_line
 from pytest_specbench.reporting.kept import kept_lines
-from pytest_specbench.reporting.report import Report, ScenarioReport
+from pytest_specbench.reporting.report import Report, ScenarioReport, Summary
 from pytest_specbench.reporting.text import cell_width, encodes, pad, printable, wrap
 from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
 
@@ -106,7 +106,7 @@ class _Table:
         lines.append("")
         lines += [self.text(line) for line in kept_lines(report.kept)]
         lines += self.wrap(_resumed(report)) if report.resumed else []
-        lines += self.wrap(_counts(report))
+        lines += self.wrap(counts(report.summary, missing=len(report.missing_verdicts)))
         lines.append(f"artifacts: {self.text(report.run_folder)}")
         lines.append(f"specbench: exit {report.exit_code}: {self.text(report.exit_reason)}")
         return lines
@@ -190,16 +190,16 @@ def _says_something(column: _Column) -> bool:
     return any(cell != UNKNOWN for cell in column.cells)
 
 
-def _counts(report: Report) -> str:
-    summary = report.summary
+def counts(summary: Summary, *, missing: int = 0) -> str:
+    """How many scenarios there are, and how many of each status; `missing` gave no verdict."""
     parts = [
         (summary.passed, "passed"),
         (summary.regressions, "regression" if summary.regressions == 1 else "regressions"),
         (summary.blocked, "blocked"),
         (summary.provisional, "provisional"),
-        (len(report.missing_verdicts), "without a verdict"),
+        (missing, "without a verdict"),
     ]
-    total = summary.total + len(report.missing_verdicts)
+    total = summary.total + missing
     counted = ", ".join(f"{count} {word}" for count, word in parts if count)
     return f"{total} {'scenario' if total == 1 else 'scenarios'}" + (f": {counted}" if counted else "")
 
