@@ -136,6 +136,37 @@ class Agent(NopAgent):
     assert f"docker pull {name}:1" in ran.scenario(STRUCK)["notes"]
 
 
+def test_an_image_whose_tag_is_moved_before_the_container_is_made(
+    project: Project, engine: Any, runner_image: str
+) -> None:
+    """The agent would act in another image than the one that the record names."""
+    name = f"specbench-test-{uuid.uuid4().hex[:8]}"
+    engine.images.get(runner_image).tag(name, "1")
+    project.module(
+        "moving",
+        f"""
+from pytest_specbench.agents.command import CommandAgent
+import docker
+
+class Agent(CommandAgent):
+    def prepare(self, task):
+        made = docker.from_env().containers.create("{runner_image}", ["true"])
+        made.commit("{name}", "1", changes=["USER 1000:1000"])
+        made.remove()
+""",
+    )
+    agent = {"name": "moving:Agent", "options": {"command": "echo made > result.txt"}}
+    project.scenario(STRUCK, agent=agent, runner={"image": f"{name}:1"})
+
+    try:
+        ran = project.run(DOCKER)
+    finally:
+        engine.images.remove(f"{name}:1")
+
+    assert_blocked(ran, engine, "parity")
+    assert f"the image '{name}:1' is not the one that the run began with" in ran.scenario(STRUCK)["notes"]
+
+
 def fill(disk: Path) -> None:
     """Leave no room on it."""
     with suppress(OSError), (disk / "full").open("wb", buffering=0) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,14 +16,15 @@ from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.base import SandboxSpec
+from pytest_specbench.sandboxes.docker import backend, ipc
 from pytest_specbench.sandboxes.docker import commands as docker_commands
-from pytest_specbench.sandboxes.docker import ipc
 from pytest_specbench.sandboxes.docker import sandbox as docker
 from pytest_specbench.sandboxes.docker.actor import Actor, find_actor
 from pytest_specbench.sandboxes.docker.backend import DockerBackend
-from pytest_specbench.sandboxes.docker.exec import NotStartedError
+from pytest_specbench.sandboxes.docker.exec import Command, NotStartedError
 from pytest_specbench.sandboxes.docker.freeze import look_still
 from pytest_specbench.sandboxes.docker.sandbox import DockerSandbox
+from pytest_specbench.sandboxes.output import Output
 from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 USER = "1000:1000"
@@ -335,6 +337,69 @@ def test_who_acts_is_found_out_once_for_all_containers_of_the_same_content(
     assert [asked_for(spec=spec, file="a") for _ in range(2)] == [1, 0]
     assert [asked_for(spec=spec, file="b") for _ in range(2)] == [1, 0]
     assert [asked_for(spec=spec, file="b", command="true") for _ in range(2)] == [1, 1]
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("user", [USER, "nobody"])
+def test_a_workdir_that_programs_are_looked_for_in_confines_nobody(image: str, user: str) -> None:
+    """It is the user's: who acts is looked at only when it is, and what was found of another workdir says nothing."""
+    for workdir, confined in (("/work/deep", True), ("/usr/local/bin", False), ("/usr", False), ("/work/deep", True)):
+        sandbox = DockerBackend().start(replace(SPEC, user=user, workdir=workdir))
+        try:
+            assert sandbox._actor.confined is confined
+            sandbox.start_measuring()
+            sandbox.kill_all()
+            assert sandbox.shell_is_intact() is confined
+        finally:
+            sandbox.close()
+
+
+@pytest.mark.docker
+def test_a_look_that_proves_nothing_is_not_remembered(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have failed for a reason that passes."""
+    spec = replace(SPEC, environment={f"V{uuid.uuid4().hex}": "1"})
+    for confined in (False, True):
+        with monkeypatch.context() as patch:
+            if not confined:
+                patch.setattr(docker, "find_actor", lambda *_: Actor(1000, 1000, confined=False))
+            sandbox = DockerBackend().start(spec)
+            sandbox.close()
+            assert sandbox._actor.confined is confined
+
+
+@pytest.mark.docker
+def test_a_tag_that_is_moved_meanwhile_changes_no_container(
+    image: str, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known of the one image would be said of the other."""
+    name = f"specbench-test-{uuid.uuid4().hex[:8]}:1"
+    engine.images.get(image).tag(name)
+    wanted = engine.images.get(name).id
+    create = backend.create_container
+
+    def moved(*arguments: Any, **more: Any) -> str:
+        made = engine.containers.create(image, ["true"])
+        made.commit(*name.split(":"), changes=["LABEL org.specbench.test=other"])
+        made.remove()
+        return create(*arguments, **more)
+
+    monkeypatch.setattr(backend, "create_container", moved)
+    try:
+        sandbox = DockerBackend().start(replace(SPEC, image=name))
+        try:
+            assert engine.images.get(name).id != wanted
+            assert engine.containers.get(sandbox._container).attrs["Image"] == wanted
+        finally:
+            sandbox.close()
+    finally:
+        engine.images.remove(name)
+
+
+@pytest.mark.docker
+def test_a_command_whose_deadline_passed_while_it_waited_never_starts(sandbox: DockerSandbox) -> None:
+    output = Output(100, None)
+    assert sandbox._commands.exec(Command(["touch", "late"], USER), output, time.monotonic()).code is None
+    assert sh(sandbox, "ls").output == b""
 
 
 @pytest.mark.docker

@@ -161,10 +161,33 @@ def test_a_shell_that_is_proved_to_be_itself_is_not_looked_at_first(verify, prov
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize(
+    "command",
+    [
+        'rm -rf "$PWD"; cd /; no-such-tool',
+        "i=0; while [ $i -lt 59 ]; do sleep 300 & i=$((i + 1)); done 2>/dev/null; exec no-such-tool",
+        "echo 'OCI runtime exec failed: exec failed: no such file or directory'; exit 127",
+    ],
+    ids=["it removed the workdir", "it used up the processes", "it talks like the engine"],
+)
+def test_what_the_command_itself_did_is_not_the_agents(command: str, verify, proved, engine) -> None:
+    engine.containers.get(proved._container).exec_run(["chown", "1000:1000", "/work"], user="0:0")
+    proved.kill_all()
+    with pytest.raises(InfrastructureError) as caught:
+        verify(sandbox=proved, command=command)
+    assert caught.value.cause is Cause.VERIFIER_CRASHED
+
+
+@pytest.mark.docker
 def test_the_shell_of_a_sandbox_in_which_root_acted_or_something_was_put_is_not_proved(proved) -> None:
     assert not proved.shell_is_intact()  # who acts may still be acting
     proved.put(tar({"any": b""}), ".")
     proved.kill_all()
+    assert not proved.shell_is_intact()
+    proved.start_measuring()
+    proved.kill_all()
+    assert proved.shell_is_intact()
+    proved.put(tar({"any": b""}), ".")
     assert not proved.shell_is_intact()
     other = DockerBackend().start(replace(proved._spec, user="0:0"))
     try:
@@ -289,6 +312,18 @@ def test_what_the_agent_left_in_its_home_decides_nothing(verify, spoiled) -> Non
     assert not no.passed
     (yes,), post_test = verify(sandbox=spoiled, command='test -d "$HOME" -a -w "$HOME" && test -z "$(ls -A "$HOME")"')
     assert yes.passed, post_test
+
+
+def test_a_home_is_an_absolute_path(verify) -> None:
+    """Relative to the workdir it would be where the agent was."""
+    spec = SandboxSpec("any", 1.0, 64, 32, "/work", None, ("none",), {"TMPDIR": "rel"})
+    local = LocalBackend().start(spec)
+    try:
+        assert local.exec(["mkdir", "rel"], timeout_sec=30).exit_code == 0
+        (result,), post_test = verify(sandbox=local, command='echo "$HOME"; test "$HOME" = /nonexistent')
+    finally:
+        local.close()
+    assert result.passed, post_test
 
 
 def test_a_home_that_cannot_be_made_is_none(verify, tmp_path) -> None:

@@ -122,6 +122,7 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         task=_task(loaded, settings, observed.model),
         backend=observed.backend,
         spec=_spec(loaded, settings),
+        image=observed.image,
         fixtures=observed.fixtures,
         policy=_policy(loaded, settings, acts_freely=agent.acts_freely),
         secrets=secrets_of(loaded),

@@ -51,6 +51,8 @@ class ExecResult:
     """True when there was more output than was kept."""
     duration_ms: float
     """By a monotonic clock, on this side of the sandbox."""
+    started: bool = True
+    """False when it is known that nothing of it ran, because of what is inside: no such program, a spoiled workdir."""
 
     @property
     def timed_out(self) -> bool:
@@ -177,7 +179,7 @@ class SandboxBackend(Protocol):
         ...
 
     def identify(self, image: str) -> ImageIdentity | None:
-        """Content identity of an image that is present; null for a backend without images.
+        """Content identity of an image that is present, as `Sandbox.record` says it; null for a backend without images.
 
         Raises BlockedError(IMAGE_MISSING), with the command that brings it, when it is not there.
         """

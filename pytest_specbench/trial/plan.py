@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_specbench.agents.base import Agent, AgentTask
 from pytest_specbench.agents.shell import CommandPolicy
-from pytest_specbench.core.records import AgentRecord
+from pytest_specbench.core.records import AgentRecord, ImageIdentity
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.sandboxes.base import SandboxBackend, SandboxSpec
 from pytest_specbench.scenarios.fixtures import FixtureContent
@@ -31,6 +31,8 @@ class TrialPlan:
     """The agent's task; its deadline is set when the agent phase begins."""
     backend: SandboxBackend
     spec: SandboxSpec
+    image: ImageIdentity | None
+    """The image that the fingerprint is made of; each sandbox must be made of that."""
     fixtures: tuple[FixtureContent, ...]
     policy: CommandPolicy | None
     """What polices the agent's commands; None where they cannot be policed one by one, or need not be."""

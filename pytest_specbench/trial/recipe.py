@@ -140,6 +140,12 @@ def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: S
         sandbox = set_up(plan, deadlines.setup_sec, lambda failed: let_go(plan, failed, seen))
     try:
         seen.sandbox = answer_within(deadlines.setup_sec, "asking the sandbox", sandbox.record)
+        if seen.sandbox.image != plan.image:
+            raise BlockedError(
+                f"the image {plan.spec.image!r} is not the one that the run began with",
+                cause=Cause.PARITY,
+                hint="run again when nobody builds, pulls or tags it meanwhile",
+            )
         act_in(plan, agent, sandbox, journal, seen)
         plan.progress("verification", None)
         with seen.timed("verification"):

@@ -29,7 +29,8 @@ WRAP = (
 _ALIVE = f"mktemp -d >/dev/null 2>&1; exit {ALIVE}"
 """Runs everything that a command is started by."""
 _AT_A_NEW_HOME = """\
-HOME=$(mktemp -d 2>/dev/null) || HOME=/nonexistent
+HOME=$(mktemp -d 2>/dev/null)
+case $HOME in /*) ;; *) HOME=/nonexistent ;; esac
 export HOME
 exec sh -c "$1"
 """
@@ -62,15 +63,17 @@ class CommandVerifier:
         verification = context.scenario.verification
         if verification is None:
             return []
-        # A shell that is what it was needs no look before: that takes as long as most commands do.
+        # A shell that is what it was needs no look before, which takes as long as most commands do: where it cannot
+        # even be started, the agent spoiled the workdir.
         intact = isinstance(context.sandbox, ShellProver) and context.sandbox.shell_is_intact()
         spoiled = None if intact else _spoiled(context)
         if spoiled is None and verification.files is not None:
             spoiled = _bring(context, verification, verification.files)
         if spoiled is None:
             result = _run(context, verification)
-            if not (intact and result.exit_code in CANNOT_START and (spoiled := _spoiled(context))):
+            if result.started or not intact:
                 return [_judge(verification, result)]
+            spoiled = f"The agent left a workdir in which no command runs{_last_words(result.output)}"
         context.write(f"FAIL  {spoiled}\n".encode())
         return [_said_no(verification, spoiled)]
 

@@ -78,7 +78,8 @@ class DockerBackend:
         try:
             facts = inspect_image(api, spec.image)
             with engine_errors(f"start a container of {spec.image}"):
-                container = create_container(api, name, spec, podman=known.podman(api))
+                # By its id: a tag may be moved meanwhile, and what is known of one image is not so of another.
+                container = create_container(api, name, spec, str(facts["Id"]), podman=known.podman(api))
                 api.start(container)
             sandbox = DockerSandbox(api, container, spec, facts, known)
             sandbox.prepare()

@@ -12,7 +12,16 @@ from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.closing import Closing
 from pytest_specbench.sandboxes.docker.container import is_not_running
 from pytest_specbench.sandboxes.docker.engine import ENGINE_FAULTS, engine_errors
-from pytest_specbench.sandboxes.docker.exec import CANNOT_RUN, KILLED, Command, LostError, NotStartedError, Watch, run
+from pytest_specbench.sandboxes.docker.exec import (
+    CANNOT_RUN,
+    KILLED,
+    Command,
+    End,
+    LostError,
+    NotStartedError,
+    Watch,
+    run,
+)
 from pytest_specbench.sandboxes.docker.kill import kill_token
 from pytest_specbench.sandboxes.docker.revival import Moment, Revival
 from pytest_specbench.sandboxes.output import Output
@@ -32,8 +41,8 @@ class Commands:
         self._closing = closing
         self._revival = revival
 
-    def exec(self, command: Command, output: Output, deadline: float) -> int | None:
-        """Run it to its end and return its exit code; None when it was killed at the deadline.
+    def exec(self, command: Command, output: Output, deadline: float) -> End:
+        """Run it to its end. One whose deadline passed while a restart was waited for never starts.
 
         In a container that was ended from inside it runs after a restart; what cannot run says why, and has a shell's
         exit code. Raises InfrastructureError.
@@ -41,6 +50,8 @@ class Commands:
         with self._closing.watch() as closing, engine_errors("run a command in the sandbox"):
             watch = Watch(deadline, closing, lambda: self._kill(command.token))
             began = self._revival.now
+            if time.monotonic() >= deadline:
+                return End(None)
             for _ in range(2):
                 if self._revival.ruined is not None:
                     break
@@ -50,33 +61,33 @@ class Commands:
                     # A command may have killed the keeper, which is its own doing and not the engine's.
                     revived = self._revival.come_back_after(began)
                 if revived is None:
-                    return KILLED
+                    return End(KILLED)
                 began = revived
             reason = self._revival.give_up("the program that keeps it up ends at once")
             output(f"the sandbox cannot be started again: {reason}\n".encode())
-            return CANNOT_RUN
+            return End(CANNOT_RUN, started=False)
 
-    def _try(self, command: Command, output: Output, watch: Watch, began: Moment) -> int | None:
+    def _try(self, command: Command, output: Output, watch: Watch, began: Moment) -> End:
         """Run it in one life of the container. Raises _DiedError when that was over before the command began."""
         try:
-            code = run(self._api, self._container, command, output, watch)
+            end = run(self._api, self._container, command, output, watch)
         except LostError:
             if not self._revival.ended() and self._revival.now.life == began.life:
                 raise InfrastructureError("the engine was restarted while a command ran") from None
-            return KILLED
+            return End(KILLED)
         except NotStartedError as error:
             if self._dies():
                 raise _DiedError from None
             # Too many processes, or no memory left for one more: what a shell says when it cannot fork.
             output(error.said)
-            return CANNOT_RUN
+            return End(CANNOT_RUN)
         except APIError as error:
             if is_not_running(error) and self._dies():
                 raise _DiedError from None
             raise
-        if code == KILLED:
+        if end.code == KILLED:
             self._revival.refuse_outsiders()
-        return code
+        return end
 
     def run_briefly(self, argv: list[str], user: str) -> tuple[int | None, bytes]:
         """Run a command of ours as `user`; it has nothing to wait for."""
@@ -84,7 +95,7 @@ class Commands:
         with self._closing.watch() as closing:
             watch = Watch(time.monotonic() + KILL_SEC, closing, lambda: None)
             try:
-                code = run(self._api, self._container, Command(argv, user), output, watch)
+                code = run(self._api, self._container, Command(argv, user), output, watch).code
             except NotStartedError as error:
                 return CANNOT_RUN, error.said
             except LostError:

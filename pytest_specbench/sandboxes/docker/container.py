@@ -36,8 +36,11 @@ CAPABILITIES = (
 """What root keeps inside the container. Not among Docker's own: raw sockets, device nodes, file capabilities, audit."""
 
 
-def create_container(api: APIClient, name: str, spec: SandboxSpec, *, podman: bool) -> str:
-    """Create the container and return its id. Raises BlockedError when the host has fewer CPUs than asked for."""
+def create_container(api: APIClient, name: str, spec: SandboxSpec, image: str, *, podman: bool) -> str:
+    """Create the container from the image with that id, and return its own id.
+
+    Raises BlockedError when the host has fewer CPUs than asked for.
+    """
     host = api.create_host_config(
         init=True,
         network_mode="none",
@@ -53,7 +56,7 @@ def create_container(api: APIClient, name: str, spec: SandboxSpec, *, podman: bo
         raise _host_too_small(spec, f"the host has {there}")
     try:
         made = api.create_container(
-            spec.image,
+            image,
             name=name,
             entrypoint=KEEPER[:1],
             command=KEEPER[1:],

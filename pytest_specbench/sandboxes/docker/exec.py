@@ -43,6 +43,16 @@ class Command:
 
 
 @dataclass(frozen=True)
+class End:
+    """How a command ended."""
+
+    code: int | None
+    """As a shell would give it; None when it was killed at the deadline."""
+    started: bool = True
+    """False when the engine refused to start it for what it found inside: the program or the workdir."""
+
+
+@dataclass(frozen=True)
 class Watch:
     """What ends a command from outside: the deadline by `time.monotonic()`, and the sandbox's closing.
 
@@ -54,8 +64,8 @@ class Watch:
     kill: Callable[[], None]
 
 
-def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes], None], watch: Watch) -> int | None:
-    """Run `command` to its end and return its exit code; None when it was killed at the deadline.
+def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes], None], watch: Watch) -> End:
+    """Run `command` to its end.
 
     `sink` gets the output as it comes. Raises the engine's own errors, LostError, NotStartedError, and
     InfrastructureError on closing.
@@ -80,7 +90,9 @@ def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes]
     elif head.held and state.get("Pid") == 0 and not COMMANDS_FAULT.search(head.text):
         raise NotStartedError(head.text)
     head.release()
-    return None if state is None else _exit_code(state, head.text)
+    if state is None:
+        return End(None)
+    return End(_exit_code(state, head.text), started=not _was_refused(state, head.text))
 
 
 class NotStartedError(Exception):
@@ -239,12 +251,16 @@ def _await_end(api: APIClient, exec_id: str, watch: Watch) -> dict[str, Any] | N
     return state
 
 
+def _was_refused(state: Mapping[str, Any], beginning: bytes) -> bool:
+    return state.get("Pid") == 0 and beginning.startswith(ENGINES_WORDS)
+
+
 def _exit_code(state: Mapping[str, Any], beginning: bytes) -> int:
     """The exit code as a shell would give it: 126 cannot be run, 127 not found, 137 killed with the container."""
     code = state["ExitCode"]
     if code is None:
         return KILLED
-    if state.get("Pid") == 0 and beginning.startswith(ENGINES_WORDS):
+    if _was_refused(state, beginning):
         if b"executable file not found" in beginning:
             return NOT_FOUND
         if code in (125, CANNOT_RUN, NOT_FOUND):  # Podman tells them apart in a way of its own

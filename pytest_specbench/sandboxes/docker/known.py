@@ -24,6 +24,8 @@ class Content:
     """Where programs are looked for."""
     variables: frozenset[str]
     """Names of the environment's variables."""
+    workdir: str
+    """The user's own, wherever it lies."""
     put: tuple[str, ...] = ()
     """Hashes of what was put since the start, and where, in that order."""
 
@@ -55,13 +57,14 @@ class Known:
             look()
             self._with_shell.add(image)
 
-    def actor(self, content: Content | None, find: Callable[[], Actor]) -> Actor:
-        """Who acts in a container of that content; None is one that is like no other."""
-        if content is None:
-            return find()
-        if content not in self._actors:
-            self._actors[content] = find()
-        return self._actors[content]
+    def actor(self, content: Content | None) -> Actor | None:
+        """Who acts in a container of that content, where that was proved; None is a content like no other's."""
+        return None if content is None else self._actors.get(content)
+
+    def remember(self, content: Content | None, actor: Actor) -> None:
+        """Take down who acts. Only what was proved: what could not be may have failed for a reason that passes."""
+        if content is not None and actor.confined:
+            self._actors[content] = actor
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from pytest_specbench.sandboxes.docker.actor import ROOT, Actor, find_actor, num
 from pytest_specbench.sandboxes.docker.commands import KILL_SEC, Commands
 from pytest_specbench.sandboxes.docker.container import remove_container, require_shell, search_path
 from pytest_specbench.sandboxes.docker.engine import engine_errors, identity_of
-from pytest_specbench.sandboxes.docker.exec import Command
+from pytest_specbench.sandboxes.docker.exec import Command, End
 from pytest_specbench.sandboxes.docker.files import ContainerFiles
 from pytest_specbench.sandboxes.docker.freeze import Still, look_still
 from pytest_specbench.sandboxes.docker.keeper import Keeper
@@ -53,7 +53,7 @@ class DockerSandbox:
         self._path = spec.environment.get("PATH") or search_path(image)
         variables = [entry.partition("=")[0] for entry in (image.get("Config") or {}).get("Env") or []]
         self._variables = frozenset([*variables, *spec.environment])
-        self._content: Content | None = Content(str(image["Id"]), self._user, self._path, self._variables)
+        self._content: Content | None = Content(str(image["Id"]), self._user, self._path, self._variables, spec.workdir)
         """None once it may be like no other's."""
         self._acted = False
         self._keeper = Keeper(api, container, self._path, podman=self._podman)
@@ -66,17 +66,17 @@ class DockerSandbox:
 
     def prepare(self) -> None:
         """Give the workdir to the user who acts, and connect the network of the first phase."""
-        numbers = numbers_of(self._user)
         with ThreadPoolExecutor(1) as pool:
             shell = pool.submit(self._require_shell)
             with engine_errors("look at what was started"):
                 self._revival.begin()
             shell.result()
-            # What takes the engine long is done at the same time. It answers little else while it puts files.
-            workdir = pool.submit(self._make_workdir, numbers) if numbers else None
-            self._actor = self._find_actor()
-            workdir = workdir or pool.submit(self._make_workdir, (self._actor.uid, self._actor.gid))
-            self._files = workdir.result()
+        if (numbers := numbers_of(self._user)) is None:
+            who = self._known.actor(self._content) or self._look_at_actor()
+            numbers = who.uid, who.gid
+        # Before anything is proved: the workdir may be, or lie above, what programs are looked for in.
+        self._files = self._make_workdir(numbers)
+        self._actor = self._find_actor()
         if self._spec.networks:
             self.set_network(self._spec.networks[0])
 
@@ -93,12 +93,13 @@ class DockerSandbox:
         return files
 
     def _find_actor(self) -> Actor:
-        actor = self._known.actor(
-            self._content,
-            lambda: find_actor(self._user, self._commands.run_briefly, self._path.split(":"), self._variables),
-        )
+        actor = self._known.actor(self._content) or self._look_at_actor()
+        self._known.remember(self._content, actor)
         self._actor_is_known = True
         return actor
+
+    def _look_at_actor(self) -> Actor:
+        return find_actor(self._user, self._commands.run_briefly, self._path.split(":"), self._variables)
 
     def exec(
         self,
@@ -112,14 +113,15 @@ class DockerSandbox:
         started = time.monotonic()
         self._acted = True
         output = Output(max_output, on_output)
-        code = None
+        end = End(None)
         if timeout_sec > 0:
             wanted = Command(command, self._user, dict(environment or {}), self.workdir)
-            code = self._commands.exec(wanted, output, started + timeout_sec)
-        return ExecResult(code, output.kept(), output.truncated, (time.monotonic() - started) * 1000)
+            end = self._commands.exec(wanted, output, started + timeout_sec)
+        took = (time.monotonic() - started) * 1000
+        return ExecResult(end.code, output.kept(), output.truncated, took, started=end.started)
 
     def put(self, archive: bytes, target: str) -> None:
-        self._actor_is_known = False
+        self._actor_is_known = self._shell_is_intact = False
         # Where a command ran before, it may have led the target elsewhere.
         self._content = None if self._acted or self._content is None else self._content.with_files(archive, target)
         with engine_errors(f"put files into {target}"):
@@ -151,9 +153,10 @@ class DockerSandbox:
         return meter.finish()
 
     def kill_all(self) -> tuple[str, ...]:
-        self._shell_is_intact = self._actor.confined and self._actor_is_known
         with engine_errors("end what runs in the sandbox"):
-            return self._revival.kill_all(self._look_still)
+            left = self._revival.kill_all(self._look_still)
+        self._shell_is_intact = self._actor.confined and self._actor_is_known
+        return left
 
     def shell_is_intact(self) -> bool:
         """Whether it is proved that whoever acted until everything was killed could not change what `sh` runs from."""
