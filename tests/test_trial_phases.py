@@ -164,7 +164,7 @@ class TestInterruptedWithAFullDisk:
         assert seen.failure is not None
         assert getattr(seen.failure, "cause", None) is Cause.INTERRUPTED
 
-    @pytest.mark.parametrize("full", ["trial.write_trial", "gate.write_record"])
+    @pytest.mark.parametrize("full", ["trial.recipe.write_trial", "gate.recipe.write_record"])
     def test_the_run_is_interrupted(self, project: Project, full: str) -> None:
         project.file(
             "conftest.py",
