@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.metrics import METRICS, Measurement, MetricSummary, summary_of
 from pytest_specbench.core.records import AgentRecord, Fingerprint, TrialRecord
 from pytest_specbench.core.status import Cause, Outcome

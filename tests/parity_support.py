@@ -11,8 +11,8 @@ from typing import Any
 
 from scenario_files import Project, Ran
 
-from pytest_specbench.core.audit import Action, AuditEntry, comparison_key
-from pytest_specbench.core.baselines import Approval, BaselineRecord, propose
+from pytest_specbench.core.approval.audit import Action, AuditEntry, comparison_key
+from pytest_specbench.core.approval.baselines import Approval, BaselineRecord, propose
 from pytest_specbench.core.metrics import summary_of
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.store.baselines.audit import read_trail

@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from core_samples import baseline
 
-from pytest_specbench.core.audit import Acknowledged, Action, AuditEntry, comparison_key, entry_bytes, sha256
-from pytest_specbench.core.baselines import BaselineRecord, BundledFile
+from pytest_specbench.core.approval.audit import Acknowledged, Action, AuditEntry, comparison_key, entry_bytes, sha256
+from pytest_specbench.core.approval.baselines import BaselineRecord, BundledFile
 from pytest_specbench.core.status import Cause
 from pytest_specbench.store.baselines.audit import append, read_trail
 from pytest_specbench.store.baselines.maintainers import Maintainers

@@ -20,7 +20,7 @@ from scenario_files import Project, command
 from test_reporting_report import CONTRACT
 
 from pytest_specbench.commands.place import FILES, configuration, place_here
-from pytest_specbench.core.audit import Acknowledged, Action, AuditEntry
+from pytest_specbench.core.approval.audit import Acknowledged, Action, AuditEntry
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.schemas import shipped_schema

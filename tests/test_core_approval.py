@@ -12,7 +12,7 @@ from core_samples import NOW, fingerprint, summary, trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_specbench.core.approval import (
+from pytest_specbench.core.approval.eligibility import (
     PASSING_RUNS,
     POOLED_TRIALS,
     Streak,

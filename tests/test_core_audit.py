@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pytest_specbench.core.audit import (
+from pytest_specbench.core.approval.audit import (
     Acknowledged,
     Action,
     AuditEntry,

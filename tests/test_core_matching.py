@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 from core_samples import NOW, baseline, fingerprint, summary
 
-from pytest_specbench.core.baselines import PORTABLE
+from pytest_specbench.core.approval.baselines import PORTABLE
 from pytest_specbench.core.fingerprint import Fact, locked_part
 from pytest_specbench.core.fingerprint import fingerprint as make_fingerprint
 from pytest_specbench.core.matching import Policy, drift, match

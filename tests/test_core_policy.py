@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_specbench.core.globs import could_match, must_match
-from pytest_specbench.core.policy import ApprovalMode, decide
-from pytest_specbench.core.shell_words import ANY, Unparsable
-from pytest_specbench.core.shell_wrappers import expand
+from pytest_specbench.core.policy.modes import ApprovalMode, decide
+from pytest_specbench.core.policy.words import ANY, Unparsable
+from pytest_specbench.core.policy.wrappers import expand
 
 READS = [
     "cat specs/001/spec.md",

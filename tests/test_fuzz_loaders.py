@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from scenario_files import scenario
 
 from pytest_specbench.agents.models.cassette import load_cassette
-from pytest_specbench.core.audit import Action, AuditEntry, comparison_key, entry_bytes, sha256
+from pytest_specbench.core.approval.audit import Action, AuditEntry, comparison_key, entry_bytes, sha256
 from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.recording.atif_check import check_trajectory
 from pytest_specbench.sandboxes.archive import Budget, read_regular

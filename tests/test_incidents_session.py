@@ -16,7 +16,7 @@ from incident_server import TOKEN, Fault, TrackerServer
 from incident_support import git, loopback  # noqa: F401 - a fixture
 from scenario_files import Project, Ran, command
 
-from pytest_specbench.core.baselines import Approval, propose
+from pytest_specbench.core.approval.baselines import Approval, propose
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.incidents.specs import parse_channels
 from pytest_specbench.reporting.schemas import shipped_schema

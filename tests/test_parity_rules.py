@@ -10,7 +10,7 @@ import pytest
 from parity_support import NOW, STRICT, approve, lock_content
 from scenario_files import Project, Ran, command
 
-from pytest_specbench.core.baselines import PORTABLE
+from pytest_specbench.core.approval.baselines import PORTABLE
 
 LATER = NOW + timedelta(days=1)
 

@@ -24,7 +24,7 @@ from store_support import (
     trust,
 )
 
-from pytest_specbench.core.audit import Problem, entry_bytes
+from pytest_specbench.core.approval.audit import Problem, entry_bytes
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.store.baselines.audit import append, read_trail, read_trust, unsigned
 from pytest_specbench.store.baselines.maintainers import Maintainers

@@ -30,8 +30,8 @@ from store_support import (
     retirement,
 )
 
-from pytest_specbench.core.audit import sha256
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.audit import sha256
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.transitions import BaselineStatus

@@ -19,7 +19,7 @@ import pytest
 from recorded_runs import INSTRUMENT, benchmark_run, run_id, write_run
 from scenario_files import Project
 
-from pytest_specbench.core.approval import Wanted, streak
+from pytest_specbench.core.approval.eligibility import Wanted, streak
 from pytest_specbench.core.errors import BlockedError, RunNotFoundError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import Cause, Status

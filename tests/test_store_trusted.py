@@ -28,7 +28,7 @@ from store_support import (
     retirement,
 )
 
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.store.baselines.audit import read_trust

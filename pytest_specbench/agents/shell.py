@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pytest_specbench.agents.base import CommandResult
 from pytest_specbench.core.deadline import remaining
 from pytest_specbench.core.errors import AgentError, AgentStoppedError, InfrastructureError
-from pytest_specbench.core.policy import ApprovalMode, Decision, decide
+from pytest_specbench.core.policy.modes import ApprovalMode, Decision, decide
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import Journal
 from pytest_specbench.sandboxes.base import Sandbox, SpoiledError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pytest_specbench.approvals.decisions import Decision, deciding
 from pytest_specbench.approvals.proposals import recorded_run
-from pytest_specbench.core.acknowledgement import Shown, what_is_known
-from pytest_specbench.core.audit import Action, AuditEntry, comparison_key
-from pytest_specbench.core.baselines import PORTABLE, host_class_of
+from pytest_specbench.core.approval.acknowledgement import Shown, what_is_known
+from pytest_specbench.core.approval.audit import Action, AuditEntry, comparison_key
+from pytest_specbench.core.approval.baselines import PORTABLE, host_class_of
 from pytest_specbench.core.errors import ApprovalRefusedError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings

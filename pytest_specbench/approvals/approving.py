@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pytest_specbench.approvals.decisions import deciding, maintainer_of
 from pytest_specbench.approvals.proposals import propose_baseline
-from pytest_specbench.core.audit import Action, AuditEntry, comparison_key
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.audit import Action, AuditEntry, comparison_key
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import ApprovalRefusedError
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.transitions import BaselineEvent, IllegalTransitionError, baseline_after

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_specbench.approvals.proposals import one_pair_of_eyes
-from pytest_specbench.core.audit import AuditEntry, Trail, entry_bytes, latest
+from pytest_specbench.core.approval.audit import AuditEntry, Trail, entry_bytes, latest
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_specbench.core.approval import Streak, Wanted, refusals, streak
-from pytest_specbench.core.audit import Action, comparison_key, sha256
-from pytest_specbench.core.baselines import Approval, BaselineRecord, BundledFile, host_class_of, propose
+from pytest_specbench.core.approval.audit import Action, comparison_key, sha256
+from pytest_specbench.core.approval.baselines import Approval, BaselineRecord, BundledFile, host_class_of, propose
+from pytest_specbench.core.approval.eligibility import Streak, Wanted, refusals, streak
 from pytest_specbench.core.errors import RunNotFoundError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings

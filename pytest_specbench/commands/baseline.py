@@ -13,8 +13,8 @@ from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError, Run
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_PASS, EXIT_REFUSED
 
 if TYPE_CHECKING:
-    from pytest_specbench.core.audit import Trail
-    from pytest_specbench.core.baselines import BaselineRecord
+    from pytest_specbench.core.approval.audit import Trail
+    from pytest_specbench.core.approval.baselines import BaselineRecord
     from pytest_specbench.core.settings import Settings
     from pytest_specbench.store.baselines.records import Baselines
 
@@ -155,7 +155,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _of_scenario(trail: Trail, scenario_id: str | None) -> Trail:
     """The part of the trail that is about one scenario, or all of it."""
-    from pytest_specbench.core.audit import Trail
+    from pytest_specbench.core.approval.audit import Trail
 
     if scenario_id is None:
         return trail
@@ -166,7 +166,7 @@ def _of_scenario(trail: Trail, scenario_id: str | None) -> Trail:
 def _candidates(settings: Settings, scenario_id: str | None) -> dict[str, str]:
     """How far the newest run of each scenario is on its way to a baseline."""
     from pytest_specbench.approvals.proposals import recorded_run
-    from pytest_specbench.core.approval import PASSING_RUNS, Wanted, streak
+    from pytest_specbench.core.approval.eligibility import PASSING_RUNS, Wanted, streak
     from pytest_specbench.store.runs.history import History
 
     found: dict[str, str] = {}

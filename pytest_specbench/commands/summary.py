@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_specbench.commands.place import Place, place_here, told
-from pytest_specbench.core.approval import PASSING_RUNS
-from pytest_specbench.core.audit import Trail
+from pytest_specbench.core.approval.audit import Trail
+from pytest_specbench.core.approval.eligibility import PASSING_RUNS
 from pytest_specbench.core.errors import BlockedError, RunNotFoundError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import EXIT_NOT_FOUND, EXIT_PASS

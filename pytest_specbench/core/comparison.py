@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.fingerprint import differences
 from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, WITHOUT_DEGREES, MetricSummary
 from pytest_specbench.core.records import Comparison, Fingerprint, MetricComparison, Number, SubjectChange

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_specbench.core.shell_words import ANY, GLOB, Word
+from pytest_specbench.core.policy.words import ANY, GLOB, Word
 
 
 def could_match(glob: str, text: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from pytest_specbench.core.baselines import PORTABLE, BaselineRecord
+from pytest_specbench.core.approval.baselines import PORTABLE, BaselineRecord
 from pytest_specbench.core.fingerprint import Difference, diff_lines, differences, locked_part
 from pytest_specbench.core.records import Fingerprint, Scalar
 from pytest_specbench.core.status import Cause

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from pytest_specbench.core.errors import BlockedError
-from pytest_specbench.core.policy import ApprovalMode
+from pytest_specbench.core.policy.modes import ApprovalMode
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.repository import unclean

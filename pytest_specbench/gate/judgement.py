@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
-from pytest_specbench.core.acknowledgement import Shown, is_more_than
-from pytest_specbench.core.audit import Trail, comparison_key
-from pytest_specbench.core.baselines import PORTABLE
+from pytest_specbench.core.approval.acknowledgement import Shown, is_more_than
+from pytest_specbench.core.approval.audit import Trail, comparison_key
+from pytest_specbench.core.approval.baselines import PORTABLE
 from pytest_specbench.core.comparison import ComparisonRules, compare, comparison_with
 from pytest_specbench.core.criterion import Criterion
 from pytest_specbench.core.matching import HostParity, Match, Policy, RequireBaseline

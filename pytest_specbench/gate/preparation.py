@@ -10,7 +10,7 @@ from pytest_specbench.agents.base import Agent, AgentTask
 from pytest_specbench.agents.shell import CommandPolicy
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.fingerprint import fingerprint
-from pytest_specbench.core.policy import ApprovalMode
+from pytest_specbench.core.policy.modes import ApprovalMode
 from pytest_specbench.core.records import AgentRecord, Fingerprint, ImageIdentity, Scalar
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pytest_specbench.approvals.proposals import Proposal
-from pytest_specbench.core.audit import BaselineHistory, Trail
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.audit import BaselineHistory, Trail
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.metrics import METRICS, MetricSummary
 from pytest_specbench.core.records import Scalar
 from pytest_specbench.reporting.text import aligned, printable

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from pytest_specbench.core.approval import PASSING_RUNS, Wanted, streak
-from pytest_specbench.core.audit import Action, Trail
+from pytest_specbench.core.approval.audit import Action, Trail
+from pytest_specbench.core.approval.eligibility import PASSING_RUNS, Wanted, streak
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import BenchmarkRun, Comparison
 from pytest_specbench.reporting.report import ScenarioReport, Summary, scenario_report, summary_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pytest_specbench.core.audit import (
+from pytest_specbench.core.approval.audit import (
     Action,
     AuditEntry,
     Filed,

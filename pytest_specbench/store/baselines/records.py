@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from pytest_specbench.core.audit import BaselineHistory, Problem, Trail, sha256
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.audit import BaselineHistory, Problem, Trail, sha256
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.json_text import parse_json
 from pytest_specbench.core.status import Cause

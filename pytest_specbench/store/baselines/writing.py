@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_specbench.core.audit import Action, AuditEntry, Trail, comparison_key, entry_bytes, latest, sha256
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.audit import Action, AuditEntry, Trail, comparison_key, entry_bytes, latest, sha256
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import ApprovalRefusedError
 from pytest_specbench.store.baselines.audit import AUDIT, SIGNATURE, append, read_trail
 from pytest_specbench.store.baselines.files import TEMPORARY, make_folder, move, replace_file, sync

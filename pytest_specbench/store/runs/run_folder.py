@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from pytest_specbench.core.audit import comparison_key
+from pytest_specbench.core.approval.audit import comparison_key
 from pytest_specbench.core.records import BenchmarkRun, Scalar
 from pytest_specbench.core.status import Cause, Outcome
 

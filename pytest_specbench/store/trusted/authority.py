@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.fingerprint import diff_lines, differences
 from pytest_specbench.core.records import Scalar

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from pytest_specbench.core.audit import Action, Filed, Problem, Trail
-from pytest_specbench.core.baselines import BaselineRecord
+from pytest_specbench.core.approval.audit import Action, Filed, Problem, Trail
+from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.transitions import BaselineStatus

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pytest_specbench.core.globs import could_match, could_occur, must_match, spellings
-from pytest_specbench.core.policy_commands import (
+from pytest_specbench.core.policy.commands import (
     DECLARING,
     READERS,
     WRITERS,
@@ -23,9 +23,9 @@ from pytest_specbench.core.policy_commands import (
     shown,
     variable_problem,
 )
-from pytest_specbench.core.shell_syntax import Segment
-from pytest_specbench.core.shell_words import Unparsable
-from pytest_specbench.core.shell_wrappers import expand
+from pytest_specbench.core.policy.syntax import Segment
+from pytest_specbench.core.policy.words import Unparsable
+from pytest_specbench.core.policy.wrappers import expand
 
 
 class ApprovalMode(StrEnum):

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from pytest_specbench.core.approval import pooled_values
+from pytest_specbench.core.approval.eligibility import pooled_values
 from pytest_specbench.core.metrics import METRICS, MetricSummary, summary_of
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import BenchmarkRun, Fingerprint

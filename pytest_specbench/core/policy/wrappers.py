@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_specbench.core.shell_syntax import Segment, parse
-from pytest_specbench.core.shell_words import ANY, Unparsable, Word
+from pytest_specbench.core.policy.syntax import Segment, parse
+from pytest_specbench.core.policy.words import ANY, Unparsable, Word
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash"})
 """Commands whose `-c` text, here-document and standard input are shell code."""

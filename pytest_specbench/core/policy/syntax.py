@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from pytest_specbench.core.shell_words import ANY, NAME, Unparsable, Word, WordReader, reserved_character
+from pytest_specbench.core.policy.words import ANY, NAME, Unparsable, Word, WordReader, reserved_character
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _REDIRECT = re.compile(r"<<<|<<-|<<|<>|<&|>>|>\||>&|<|>")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_specbench.core.shell_words import ANY, GLOB, Word
+from pytest_specbench.core.policy.words import ANY, GLOB, Word
 
 _HARMLESS_VARIABLE = re.compile(r"LC_[A-Z]+|LANG|LANGUAGE|TZ|COLUMNS|LINES|NO_COLOR|TERM|[a-z][a-z0-9_]*")
 _DANGEROUS_VARIABLE = re.compile(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pytest_specbench.core.audit import Acknowledged
+from pytest_specbench.core.approval.audit import Acknowledged
 from pytest_specbench.core.comparison import worse
 from pytest_specbench.core.metrics import METRICS, MetricSummary
 from pytest_specbench.core.records import Comparison, TrialRecord
