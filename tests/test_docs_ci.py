@@ -53,7 +53,7 @@ def test_the_commands_of_a_recipe_end_green_in_a_new_repository(service, tmp_pat
             run(sys.executable, "-m", "pytest", *arguments, "--specbench-sandbox=local", "-p", "no:cacheprovider")
             assert (tmp_path / "specbench.xml").is_file()
             assert [*(tmp_path / ".terminalbench" / "runs").glob("*/report.json")]
-        elif program == "cat":
+        elif program == "test":
             run("env", f"GITHUB_STEP_SUMMARY={tmp_path / 'summary.md'}", "sh", "-c", command)
             assert "1 provisional" in (tmp_path / "summary.md").read_text("utf-8")
         elif arguments[:1] == ["lock"]:

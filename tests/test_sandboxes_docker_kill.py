@@ -355,6 +355,17 @@ def test_a_workdir_that_programs_are_looked_for_in_confines_nobody(image: str, u
 
 
 @pytest.mark.docker
+def test_what_keeps_it_from_starting_again_is_not_the_doing_of_who_could_not_do_it(
+    sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a folder of the engine's own that is gone."""
+    restart = sandbox._keeper.restart
+    monkeypatch.setattr(sandbox._keeper, "restart", lambda: restart() or "overlay: no such file or directory")
+    with pytest.raises(InfrastructureError, match="cannot be started again: overlay"):
+        acts(sandbox, "setsid sleep 300 >/dev/null 2>&1 &")
+
+
+@pytest.mark.docker
 def test_a_look_that_proves_nothing_is_not_remembered(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may have failed for a reason that passes."""
     spec = replace(SPEC, environment={f"V{uuid.uuid4().hex}": "1"})

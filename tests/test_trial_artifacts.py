@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,19 @@ class TestSecrets:
 
         assert ran.verdict() == ("regression", "verifier_said_no", 1)
         assert leaks(ran, SECRET) == []
+
+    @pytest.mark.parametrize("secret", ["provisional", f"{datetime.now(UTC):%Y-%m-%d}"], ids=["a status", "today"])
+    def test_one_that_reads_like_a_part_of_the_report_spoils_nothing(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, secret: str
+    ) -> None:
+        monkeypatch.setenv("DEMO_TOKEN", secret)
+        project.scenario()
+
+        ran = project.process()
+
+        assert ran.code == 0
+        assert (ran.root / "latest" / "report.md").read_text("utf-8").startswith("## specbench: exit 0")
+        assert (ran.root / "latest" / "run_metadata.json").is_file()
 
     def test_nor_in_the_name_of_a_file(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DEMO_PASSPHRASE", "fits-into-a-name-42")

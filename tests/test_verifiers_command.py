@@ -15,7 +15,9 @@ from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import Sandbox, SandboxSpec
+from pytest_specbench.sandboxes.docker import commands
 from pytest_specbench.sandboxes.docker.backend import DockerBackend
+from pytest_specbench.sandboxes.docker.exec import NotStartedError
 from pytest_specbench.sandboxes.local.backend import LocalBackend
 from pytest_specbench.scenarios.model import Scenario
 from pytest_specbench.verifiers.base import VerificationContext
@@ -132,13 +134,17 @@ def proved(runner_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.docker
 @pytest.mark.parametrize("files", [None, "verification"])
-@pytest.mark.parametrize("script", ["rmdir $PWD", 'rmdir "$PWD"; echo > "$PWD"'], ids=["removed", "a file"])
+@pytest.mark.parametrize(
+    "script",
+    ["rmdir $PWD", 'rmdir "$PWD"; echo > "$PWD"', 'rmdir "$PWD"; ln -s deep "$PWD"'],
+    ids=["removed", "a file", "a loop"],
+)
 def test_an_agent_that_cannot_replace_the_shell_may_still_spoil_the_workdir(
     script: str, files: str | None, verify, proved, engine
 ) -> None:
     # As in an image in which the folder above is the agent's too.
     engine.containers.get(proved._container).exec_run(["chown", "1000:1000", "/work"], user="0:0")
-    assert proved.exec(["sh", "-c", script], timeout_sec=30).exit_code == 0
+    assert proved.exec(["sh", "-c", f'rmdir "$PWD"; {script}'], timeout_sec=30).exit_code == 0
     proved.kill_all()
     assert proved.shell_is_intact()
     (result,), post_test = verify(sandbox=proved, command="true", files=files, target="checks")
@@ -175,6 +181,24 @@ def test_what_the_command_itself_did_is_not_the_agents(command: str, verify, pro
     proved.kill_all()
     with pytest.raises(InfrastructureError) as caught:
         verify(sandbox=proved, command=command)
+    assert caught.value.cause is Cause.VERIFIER_CRASHED
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("files", [None, "verification"])
+def test_what_the_engine_cannot_do_is_not_the_agents(files: str | None, verify, proved, monkeypatch) -> None:
+    """Its words may be those that it has for a workdir which is gone."""
+
+    def fail(*_: Any) -> None:
+        raise NotStartedError(
+            b"OCI runtime exec failed: adding pid 7 to cgroups: cgroup.procs: no such file or directory"
+        )
+
+    proved.kill_all()
+    monkeypatch.setattr(commands, "run", fail)
+    monkeypatch.setattr(proved._commands, "_dies", lambda: False)
+    with pytest.raises(InfrastructureError) as caught:
+        verify(sandbox=proved, command="true", files=files)
     assert caught.value.cause is Cause.VERIFIER_CRASHED
 
 

@@ -20,7 +20,7 @@ from pytest_specbench.gate.preparation import observe, prepare
 from pytest_specbench.sandboxes.base import Sandbox
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
-from pytest_specbench.trial.set_up import set_up
+from pytest_specbench.trial.set_up import require_image, set_up
 
 
 def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -> Comparison:
@@ -79,6 +79,7 @@ def open_sandbox(loaded: LoadedScenario, settings: Settings) -> Iterator[Sandbox
     refuse_drift(check_lock(loaded, settings, prepared.observed.fingerprint), loaded)
     sandbox = set_up(prepared.plan, loaded.scenario.deadlines.setup_sec, lambda failed: failed.close())
     try:
+        require_image(prepared.plan, sandbox.record())
         yield sandbox
     finally:
         sandbox.close()

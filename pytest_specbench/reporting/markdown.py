@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.incident import IncidentReport
@@ -11,25 +12,32 @@ from pytest_specbench.reporting.table import MARKS
 from pytest_specbench.reporting.text import printable, printable_lines
 from pytest_specbench.reporting.values import show_cause, show_delta, show_value
 
+type Shown = Callable[[str], str]
+"""A text as inline code, without secrets."""
+
 _TITLES = ("", "scenario", "status", "cause", "trials", "runtime", "delta", "peak memory", "delta", "steps")
 
 
-def render_markdown(report: Report) -> str:
-    """The report as a heading, a table and the notes; ends with a newline.
+def render_markdown(report: Report, redact: Callable[[str], str] = str) -> str:
+    """The report as a heading, a table and the notes; ends with a newline. `redact` takes secrets out of a text.
 
     Whatever a scenario or a sandbox may have chosen stands in code, where nothing of it is a link, a mention or HTML.
     """
-    parts = [f"## specbench: exit {report.exit_code}", code(report.exit_reason)]
+
+    def shown(text: str) -> str:
+        return code(redact(text))
+
+    parts = [f"## specbench: exit {report.exit_code}", shown(report.exit_reason)]
     if report.scenarios:
         rule = "|".join([" --- "] * len(_TITLES))
-        rows = [_row(*_TITLES), f"|{rule}|", *map(_scenario, report.scenarios)]
+        rows = [_row(*_TITLES), f"|{rule}|", *(_scenario(scenario, shown) for scenario in report.scenarios)]
         parts.append("\n".join(rows))
-    parts += [_notes(scenario) for scenario in report.scenarios if not _is_plain(scenario)]
-    parts += [f"**{code(name)} started and gave no verdict.**" for name in report.missing_verdicts]
-    parts += [f"Not collected:\n\n{fence(problem)}" for problem in report.collection_problems]
+    parts += [_notes(scenario, shown, redact) for scenario in report.scenarios if not _is_plain(scenario)]
+    parts += [f"**{shown(name)} started and gave no verdict.**" for name in report.missing_verdicts]
+    parts += [f"Not collected:\n\n{fence(redact(problem))}" for problem in report.collection_problems]
     if report.incidents:
-        parts.append("\n".join(["Incidents:", "", *map(_incident, report.incidents)]))
-    parts.append(f"Run {code(str(report.run_id))}, artifacts in {code(report.run_folder)}.")
+        parts.append("\n".join(["Incidents:", "", *(_incident(incident, shown) for incident in report.incidents)]))
+    parts.append(f"Run {shown(str(report.run_id))}, artifacts in {shown(report.run_folder)}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -55,11 +63,11 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _scenario(scenario: ScenarioReport) -> str:
+def _scenario(scenario: ScenarioReport, shown: Shown) -> str:
     steps = scenario.metrics.get("steps")
     return _row(
         MARKS[scenario.status][0],
-        code(scenario.scenario_id),
+        shown(scenario.scenario_id),
         scenario.status.value,
         show_cause(scenario.cause),
         str(scenario.trials),
@@ -75,14 +83,14 @@ def _is_plain(scenario: ScenarioReport) -> bool:
     return scenario.status is Status.PASS and scenario.cause is Cause.VERIFIED and not scenario.notes
 
 
-def _incident(incident: IncidentReport) -> str:
-    shown = f"- {code(incident.scenario_id)}: {incident.action}"
+def _incident(incident: IncidentReport, shown: Shown) -> str:
+    line = f"- {shown(incident.scenario_id)}: {incident.action}"
     for text in filter(None, (incident.channel, incident.url, incident.reason)):
-        shown += f", {code(text)}"
-    return shown
+        line += f", {shown(text)}"
+    return line
 
 
-def _notes(scenario: ScenarioReport) -> str:
-    title = f"### {MARKS[scenario.status][0]} {code(scenario.scenario_id)}: {show_cause(scenario.cause)}"
-    owner = f"Owner: {code(scenario.owner_rotation)}, artifacts: {code(scenario.artifacts_path)}"
-    return "\n\n".join([title, *([fence(scenario.notes)] if scenario.notes.strip() else []), owner])
+def _notes(scenario: ScenarioReport, shown: Shown, redact: Callable[[str], str]) -> str:
+    title = f"### {MARKS[scenario.status][0]} {shown(scenario.scenario_id)}: {show_cause(scenario.cause)}"
+    owner = f"Owner: {shown(scenario.owner_rotation)}, artifacts: {shown(scenario.artifacts_path)}"
+    return "\n\n".join([title, *([fence(redact(scenario.notes))] if scenario.notes.strip() else []), owner])

@@ -29,11 +29,10 @@ def write_report(report: Report, settings: Settings, *, started_at: datetime, re
     folder = settings.run_folder
     if settings.resume is not None:
         _set_aside(folder)
-    told = redactor.json(report_json(report))
-    write_json(folder / "report.json", told)
-    write_bytes(folder / "report.md", render_markdown(Report.model_validate(told)).encode("utf-8", "backslashreplace"))
+    write_json(folder / "report.json", redactor.json(report_json(report)))
     write_json(folder / "summary.json", redactor.json(_summary(report)))
     write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
+    write_bytes(folder / "report.md", render_markdown(report, redactor.text).encode("utf-8", "backslashreplace"))
     ignore_artifacts(settings.output)
     update_latest(settings.output, folder)
 

@@ -41,13 +41,14 @@ class Ending:
         verdicts: Verdicts,
         part: RunPart,
         authority: Callable[[], Authority],
+        started_at: datetime,
     ) -> None:
         self._config = config
         self._selection = selection
         self._verdicts = verdicts
         self._part = part
         self._authority = authority
-        self._started_at = datetime.now(UTC)
+        self._started_at = started_at
         self._report: Report | None = None
         self._unwritten = ""
         self._escapes: tuple[str, ...] = ()

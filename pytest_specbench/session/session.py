@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ class ScenarioSession:
     """
 
     def __init__(self, config: pytest.Config) -> None:
+        started_at = datetime.now(UTC)
         self.config = config
         self.worker = hasattr(config, "workerinput")
         self.settings: Settings = read_settings(config)
@@ -63,6 +65,7 @@ class ScenarioSession:
             verdicts=self.verdicts,
             part=self._part,
             authority=lambda: self.authority,
+            started_at=started_at,
         )
         if self._part.sandbox is not None and self.settings.sandbox == "auto":
             self._take(Choice(*self._part.sandbox))

@@ -17,7 +17,7 @@ from pytest_specbench.sandboxes.answering import answer_within
 from pytest_specbench.trial.agent_phase import act_in
 from pytest_specbench.trial.plan import TrialPlan
 from pytest_specbench.trial.record import Seen, conclude, measured, metadata, summary
-from pytest_specbench.trial.set_up import prepare_agent, set_up
+from pytest_specbench.trial.set_up import prepare_agent, require_image, set_up
 from pytest_specbench.trial.teardown import let_go
 from pytest_specbench.trial.verification_phase import excuse_full_disk, verify
 
@@ -140,12 +140,7 @@ def _phases(plan: TrialPlan, folder: TrialFolder, journal: TrialJournal, seen: S
         sandbox = set_up(plan, deadlines.setup_sec, lambda failed: let_go(plan, failed, seen))
     try:
         seen.sandbox = answer_within(deadlines.setup_sec, "asking the sandbox", sandbox.record)
-        if seen.sandbox.image != plan.image:
-            raise BlockedError(
-                f"the image {plan.spec.image!r} is not the one that the run began with",
-                cause=Cause.PARITY,
-                hint="run again when nobody builds, pulls or tags it meanwhile",
-            )
+        require_image(plan, seen.sandbox)
         act_in(plan, agent, sandbox, journal, seen)
         plan.progress("verification", None)
         with seen.timed("verification"):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from pytest_specbench.agents.base import Agent, AgentTask
 from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
-from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.errors import BlockedError, InfrastructureError
+from pytest_specbench.core.records import SandboxRecord
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import Sandbox
 from pytest_specbench.trial.plan import TrialPlan
@@ -21,6 +22,18 @@ def prepare_agent(agent: Agent, task: AgentTask, seconds: float) -> None:
         raise InfrastructureError(
             str(error), cause=Cause.SETUP_FAILED, hint="raise deadlines.setup_sec of the scenario"
         ) from None
+
+
+def require_image(plan: TrialPlan, sandbox: SandboxRecord) -> None:
+    """Raise BlockedError(PARITY) when a sandbox is not made of the image that the fingerprint is made of."""
+    if sandbox.image != plan.image:
+        raise BlockedError(
+            f"the image {plan.spec.image!r} is not the one that the run began with",
+            cause=Cause.PARITY,
+            expected=str(plan.image and plan.image.digest),
+            hint="run again when nobody builds, pulls, pushes or tags it meanwhile; a sandbox of your own must say in "
+            "`record` what its backend says in `identify`",
+        )
 
 
 def set_up(plan: TrialPlan, seconds: float, let_go: Callable[[Sandbox], None]) -> Sandbox:

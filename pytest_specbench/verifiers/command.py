@@ -68,7 +68,7 @@ class CommandVerifier:
         intact = isinstance(context.sandbox, ShellProver) and context.sandbox.shell_is_intact()
         spoiled = None if intact else _spoiled(context)
         if spoiled is None and verification.files is not None:
-            spoiled = _bring(context, verification, verification.files)
+            spoiled = _bring(context, verification, verification.files, intact=intact)
         if spoiled is None:
             result = _run(context, verification)
             if result.started or not intact:
@@ -100,7 +100,7 @@ def _spoiled(context: VerificationContext) -> str | None:
     return f"The agent left a sandbox in which no command runs: `exit {ALIVE}` {ended}{_last_words(result.output)}"
 
 
-def _bring(context: VerificationContext, verification: Verification, files: str) -> str | None:
+def _bring(context: VerificationContext, verification: Verification, files: str, *, intact: bool) -> str | None:
     """Put the files where the agent has nothing left; what it left that cannot be removed is told, as a problem."""
     try:
         archive = pack(context.scenario_folder, files)
@@ -110,7 +110,7 @@ def _bring(context: VerificationContext, verification: Verification, files: str)
         raise InfrastructureError(message, cause=Cause.VERIFIER_CRASHED) from error
     target = PurePosixPath(verification.target)
     for path in [target] if target.parts else [PurePosixPath(name) for name in names]:
-        problem = _clear(context, path)
+        problem = _clear(context, path, intact=intact)
         if problem is not None:
             return problem
     try:
@@ -120,12 +120,17 @@ def _bring(context: VerificationContext, verification: Verification, files: str)
     return None
 
 
-def _clear(context: VerificationContext, path: PurePosixPath) -> str | None:
+def _clear(context: VerificationContext, path: PurePosixPath, *, intact: bool) -> str | None:
     result = context.sandbox.exec(
         ["sh", "-c", _CLEAR, "sh", *path.parts], timeout_sec=context.remaining() * PREPARING_SHARE
     )
     if result.exit_code == 0:
         return None
+    if intact and result.started and result.exit_code in CANNOT_START:
+        raise InfrastructureError(
+            f"no shell could be started to remove {shown(str(path))}{_last_words(result.output)}",
+            cause=Cause.VERIFIER_CRASHED,
+        )
     why = "it took too long" if result.timed_out else f"exit status {result.exit_code}"
     return f"What the agent left at {shown(str(path))} cannot be removed: {why}{_last_words(result.output)}"
 

@@ -23,12 +23,17 @@ TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable, no secret
 IDLE_SEC = 0.5
 """How long an open stream may be silent before the engine is asked whether the command is still there."""
 CANNOT_RUN, NOT_FOUND, KILLED = 126, 127, 137
-ENGINES_WORDS = (b"OCI runtime exec failed", b"cannot exec", b"Error: runc:", b"Error: crun:")
-"""How a refusal begins; the last two are Podman's."""
+ENGINES_WORDS = re.compile(rb"OCI runtime exec failed|cannot exec|task [0-9a-f]{64}|Error: (?:runc|crun):")
+"""How a refusal begins: in a container that is dying the engine does not find its task. The last is Podman's."""
+HELD_BYTES = 4000
+"""How long what begins so may be and still be the engine's."""
 COMMANDS_FAULT = re.compile(
-    rb"executable file not found|permission denied|no such file|not a directory|is a directory|exec format|too long"
+    rb'chdir|working directory|exec: "|(?<![/\w])exec /|exec user process|executable file|open executable|exec format'
+    rb"|too long"
 )
-"""Reasons not to start that lie in the command or in what the agent did to the workdir."""
+"""Reasons not to start that lie in the command or in what the agent did to the workdir, be they what they may. Any
+other, as a control group that is gone, is the engine's, though its words may be the same: `no such file`.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,13 @@ def run(api: APIClient, container: str, command: Command, sink: Callable[[bytes]
     state = _await_end(api, exec_id, watch) if in_time else None
     if state is None:
         watch.kill()
-    elif head.held and state.get("Pid") == 0 and not COMMANDS_FAULT.search(head.text):
+        head.release()
+        return End(None)
+    refused = _was_refused(state, head.text)
+    if refused and not COMMANDS_FAULT.search(head.text):
         raise NotStartedError(head.text)
     head.release()
-    if state is None:
-        return End(None)
-    return End(_exit_code(state, head.text), started=not _was_refused(state, head.text))
+    return End(_exit_code(state, head.text), started=not refused)
 
 
 class NotStartedError(Exception):
@@ -111,7 +117,7 @@ class LostError(Exception):
 class _Head:
     """Passes output on, and keeps the beginning: where the engine says why a command did not start.
 
-    What reads as if the engine said it is held back until more comes or `release` is called.
+    What reads as if the engine said it is held back until it is too long for that or `release` is called.
     """
 
     sink: Callable[[bytes], None]
@@ -121,8 +127,9 @@ class _Head:
     def __call__(self, chunk: bytes) -> None:
         first = not self.text
         self.text += chunk[: 1000 - len(self.text)]
-        if first and chunk.startswith(ENGINES_WORDS):
-            self.held = chunk
+        held = self.held + chunk
+        if (first or self.held) and ENGINES_WORDS.match(held) and len(held) <= HELD_BYTES:
+            self.held = held
             return
         self.release()
         self.sink(chunk)
@@ -252,7 +259,10 @@ def _await_end(api: APIClient, exec_id: str, watch: Watch) -> dict[str, Any] | N
 
 
 def _was_refused(state: Mapping[str, Any], beginning: bytes) -> bool:
-    return state.get("Pid") == 0 and beginning.startswith(ENGINES_WORDS)
+    """Podman knows no process id of any command that has ended: so the words and the exit code must say it, too."""
+    code = state["ExitCode"]
+    never_ran = state.get("Pid") == 0 and code in (125, CANNOT_RUN, NOT_FOUND)
+    return never_ran and ENGINES_WORDS.match(beginning) is not None
 
 
 def _exit_code(state: Mapping[str, Any], beginning: bytes) -> int:
@@ -260,9 +270,6 @@ def _exit_code(state: Mapping[str, Any], beginning: bytes) -> int:
     code = state["ExitCode"]
     if code is None:
         return KILLED
-    if _was_refused(state, beginning):
-        if b"executable file not found" in beginning:
-            return NOT_FOUND
-        if code in (125, CANNOT_RUN, NOT_FOUND):  # Podman tells them apart in a way of its own
-            return CANNOT_RUN
+    if _was_refused(state, beginning):  # Podman tells them apart in a way of its own
+        return NOT_FOUND if b"executable file not found" in beginning else CANNOT_RUN
     return int(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,7 +21,6 @@ from pytest_specbench.sandboxes.archive import Budget, read_regular
 from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.sandboxes.docker.container import KEEPER, is_not_running
 from pytest_specbench.sandboxes.docker.engine import explain
-from pytest_specbench.sandboxes.docker.exec import COMMANDS_FAULT
 from pytest_specbench.sandboxes.docker.files import GO_LINK, OBSTACLE, describe
 
 COLUMNS = "-eo pid,stat,nlwp,args"
@@ -31,6 +31,10 @@ SETTLE_SEC = 15
 MAX_PROGRAM = 100_000_000
 PRELOAD = PurePosixPath("/etc/ld.so.preload")
 """Names libraries that are loaded into every program, the keeper too."""
+SPOILED = re.compile(
+    "executable file not found|permission denied|no such file|not a directory|is a directory|exec format|too long"
+)
+"""How the engine says that what is in the container keeps it from starting."""
 REPLACED = "the agent replaced the sandbox's own programs: the keeper's, `sleep`, or /etc/ld.so.preload"
 
 
@@ -107,7 +111,7 @@ class Keeper:
         try:
             self._api.start(self._container)
         except APIError as error:
-            if not COMMANDS_FAULT.search(explain(error).encode()):
+            if not SPOILED.search(explain(error)):
                 raise
             return explain(error)
         self._settle()

@@ -156,6 +156,9 @@ class DockerSandbox:
         with engine_errors("end what runs in the sandbox"):
             left = self._revival.kill_all(self._look_still)
         self._shell_is_intact = self._actor.confined and self._actor_is_known
+        if self._shell_is_intact and self._revival.ruined is not None:
+            # Who acted could not do that.
+            raise InfrastructureError(f"the sandbox cannot be started again: {self._revival.ruined}")
         return left
 
     def shell_is_intact(self) -> bool:
