@@ -134,11 +134,7 @@ def proved(runner_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.docker
 @pytest.mark.parametrize("files", [None, "verification"])
-@pytest.mark.parametrize(
-    "script",
-    ["rmdir $PWD", 'rmdir "$PWD"; echo > "$PWD"', 'rmdir "$PWD"; ln -s deep "$PWD"'],
-    ids=["removed", "a file", "a loop"],
-)
+@pytest.mark.parametrize("script", ["", 'echo > "$PWD"', 'ln -s deep "$PWD"'], ids=["removed", "a file", "a loop"])
 def test_an_agent_that_cannot_replace_the_shell_may_still_spoil_the_workdir(
     script: str, files: str | None, verify, proved, engine
 ) -> None:
