@@ -16,7 +16,7 @@ from engine_support import require_runner_image
 from model_server import ModelServer, reply, shell, usage
 
 from pytest_specbench.agents.orchestrator.adapter import OrchestratorAgent
-from pytest_specbench.core.errors import AgentStoppedError, BlockedError, InfrastructureError, UsageError
+from pytest_specbench.core.errors import AgentStoppedError, InfrastructureError, UsageError
 
 IMPORT_PATH = "pytest_specbench.agents.orchestrator.agent:SpecKitOrchestrator"
 
@@ -86,6 +86,31 @@ def test_a_misspelt_argument_names_the_nearest(agent_class: Any) -> None:
         agent_class(command_path="/specfy")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_steps", "three"),
+        ("max_tokens", 0),
+        ("timeout_sec", "soon"),
+        ("timeout_sec", -1),
+        ("retries", 99),
+        ("parameters", "hot"),
+        ("api_base", 8080),
+    ],
+)
+def test_a_value_that_cannot_be_taken_names_its_argument(agent_class: Any, name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"the argument '{name}' is {value!r}"):
+        agent_class(**{name: value})
+
+
+def test_the_models_own_settings_are_taken(agent_class: Any) -> None:
+    """As `--agent-kwarg` reads them: numbers and dicts are Python's."""
+    settings = {"retries": 0, "request_timeout_sec": 30, "parameters": {"temperature": 0.5}}
+    task = agent_class(model_name="openai/test", prices={"input": 1, "output": 2}, **settings)._task("Count.", 1.0)
+    assert task.model_defaults.model_dump(include=set(settings)) == settings
+    assert task.model_defaults.prices.output == 2
+
+
 @pytest.mark.docker
 def test_it_performs_a_task_in_a_real_session(agent_class: Any, container: Any, session: Any, tmp_path: Path) -> None:
     answers = (
@@ -116,9 +141,33 @@ def test_an_agent_that_does_nothing_fails_the_task(agent_class: Any, session: An
 
 
 @pytest.mark.docker
-def test_what_is_nobodys_failure_is_raised(agent_class: Any, session: Any) -> None:
-    with pytest.raises(BlockedError, match="names no model"):
-        agent_class().perform_task("Count words.", session)
+def test_what_is_nobodys_failure_is_unknown_and_logged(
+    agent_class: Any, session: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = agent_class().perform_task("Count words.", session)
+    assert (result.failure_mode.value, result.total_input_tokens, result.total_output_tokens) == ("unknown", None, None)
+    assert "names no model" in caplog.text
+
+
+@pytest.mark.docker
+def test_an_unknown_time_limit_is_said(agent_class: Any, session: Any, caplog: pytest.LogCaptureFixture) -> None:
+    agent_class().perform_task("Count words.", session)
+    assert "timeout_sec=SECONDS" in caplog.text
+    caplog.clear()
+    agent_class(timeout_sec=60).perform_task("Count words.", session)
+    assert "timeout_sec=SECONDS" not in caplog.text
+
+
+@pytest.mark.docker
+def test_each_stage_has_its_own_time_in_the_recording(agent_class: Any, session: Any) -> None:
+    """Although nothing is typed in the session, whose clock therefore stands still."""
+    answers = (shell(write("specs/001-x/spec.md", SPEC)), reply("done"), shell("true"), reply("done"))
+    with ModelServer(*answers) as server:
+        agent = agent_class(model_name="openai/test", api_base=server.url, command_path="/specify -> /plan")
+        result = agent.perform_task("Count words.", session)
+    (first, specify), (second, plan) = result.timestamped_markers
+    assert (specify, plan) == ("specify", "plan")
+    assert 0 < first < second
 
 
 @pytest.mark.docker
