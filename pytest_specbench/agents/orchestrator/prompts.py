@@ -84,7 +84,8 @@ def load_stage_prompt(shell: Shell, stage: str, arguments: str) -> StagePrompt:
         cause=Cause.CONFIGURATION,
         where=shell.workdir,
         expected=f"one of {', '.join(places)}",
-        hint="give the scenario a fixture of the type 'spec-kit', and name it among its prerequisites",
+        hint="give the scenario a fixture of the type 'spec-kit', and name it among its prerequisites; "
+        "in a terminal-bench task, put a folder from 'specify init' into the image",
     )
 
 
