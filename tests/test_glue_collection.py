@@ -338,7 +338,7 @@ class TestInert:
         loaded, ours = json.loads((project.path / "loaded.json").read_text())
         assert loaded == ["pydantic", "yaml"]
         rooms = {name.split(".")[1] for name in ours if "." in name}
-        assert not rooms & {"gate", "trial", "preparation", "facts"}
+        assert not rooms & {"gate", "trial", "approvals"}
 
     def test_header_and_summary_are_those_of_pytest(self, project: Project) -> None:
         project.file("test_plain.py", "def test_one(): pass\n")

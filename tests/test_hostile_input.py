@@ -26,7 +26,7 @@ from pytest_specbench.core.errors import BlockedError, DatasetError, Infrastruct
 from pytest_specbench.core.text import LINE_LIMIT, TEXT_LIMIT, visible
 from pytest_specbench.recording.atif_check import check_trajectory
 from pytest_specbench.sandboxes.archive import Budget, read_regular
-from pytest_specbench.scenarios.content import scenario_hash
+from pytest_specbench.scenarios.content import tree_hash
 from pytest_specbench.scenarios.datasets import resolve_dataset
 from pytest_specbench.scenarios.download import TooLargeError, download
 from pytest_specbench.scenarios.loader import find_scenarios, load_scenario
@@ -204,7 +204,7 @@ class TestTrees:
         hashes = set()
         for name in ("a\nb", "a\x1b[31mb", "ab"):
             (tmp_path / "tree" / name).write_text("x")
-            hashes.add(scenario_hash(load_scenario(file)))
+            hashes.add(tree_hash(load_scenario(file), "tree"))
             (tmp_path / "tree" / name).unlink()
         assert len(hashes) == 3
 
