@@ -174,7 +174,8 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 def _runner_build(arguments: argparse.Namespace) -> int:
     """Build the runner image, showing the engine's lines as they come."""
-    from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, build_runner
+    from pytest_specbench.core.settings import RUNNER_IMAGE
+    from pytest_specbench.sandboxes.runner import build_runner
 
     tag = arguments.tag or RUNNER_IMAGE
     identity = build_runner(arguments.base, tag, lambda line: print(line, file=sys.stderr))

@@ -38,7 +38,8 @@ def runner_image(engine: Any) -> str:
     pulled: skip, or fail where SPECBENCH_REQUIRE_ENGINE=1.
     """
     from pytest_specbench.core.errors import BlockedError
-    from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, build_runner
+    from pytest_specbench.core.settings import RUNNER_IMAGE
+    from pytest_specbench.sandboxes.runner import build_runner
 
     try:
         build_runner()

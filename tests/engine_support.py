@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.tar import TarFile, make_tar
 from pytest_specbench.sandboxes.choice import choose_sandbox
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 
 def require_runner_image() -> str:

@@ -11,9 +11,9 @@ import pytest
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.sandboxes import SANDBOXES, archive
 from pytest_specbench.sandboxes.base import FetchTooLargeError, Sandbox, SandboxSpec, SpoiledError
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 SPEC = SandboxSpec(RUNNER_IMAGE, 1.0, 256, 128, "/work", None, ("none", "none", "none"), {"SPEC_VARIABLE": "given"})
 

@@ -15,6 +15,7 @@ import pytest
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause
 from pytest_specbench.sandboxes.base import SandboxSpec, SpoiledError
 from pytest_specbench.sandboxes.choice import choose_sandbox
@@ -22,7 +23,6 @@ from pytest_specbench.sandboxes.docker.backend import DockerBackend
 from pytest_specbench.sandboxes.docker.engine import identity_of, repository_of
 from pytest_specbench.sandboxes.docker.sandbox import DockerSandbox
 from pytest_specbench.sandboxes.docker.usage import Meter
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", None, ("none",), {}, {"org.specbench.test": "yes"}, 600.0)
 

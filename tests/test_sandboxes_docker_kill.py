@@ -15,6 +15,7 @@ from docker.errors import NotFound
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.sandboxes.base import SandboxSpec
 from pytest_specbench.sandboxes.docker import backend, ipc
 from pytest_specbench.sandboxes.docker import commands as docker_commands
@@ -25,7 +26,6 @@ from pytest_specbench.sandboxes.docker.exec import Command, NotStartedError
 from pytest_specbench.sandboxes.docker.freeze import look_still
 from pytest_specbench.sandboxes.docker.sandbox import DockerSandbox
 from pytest_specbench.sandboxes.output import Output
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 USER = "1000:1000"
 SPEC = SandboxSpec(RUNNER_IMAGE, 0.5, 128, 64, "/work/deep", USER, ("none",), {}, {"org.specbench.test": "kill"})

@@ -18,10 +18,10 @@ import pytest
 from engine_support import tar
 
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.base import ExecResult, Sandbox, SandboxSpec
 from pytest_specbench.sandboxes.docker.backend import DockerBackend
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
 
 pytestmark = [
     pytest.mark.docker,  # the image comes from a Docker engine

@@ -13,10 +13,11 @@ import pytest
 from engine_support import require_runner_image
 
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes import choice as choosing
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, base_image, build_runner, recipe_hash
+from pytest_specbench.sandboxes.runner import base_image, build_runner, recipe_hash
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+RUNNER_IMAGE = "specbench-runner:1"
+"""What `specbench runner build` makes, and what a scenario runs in that names no image."""
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_specbench.core.errors import BlockedError, SpecbenchError
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.user_cache import user_cache
 from pytest_specbench.sandboxes import SANDBOXES
-from pytest_specbench.sandboxes.runner import RUNNER_IMAGE, build_runner
+from pytest_specbench.sandboxes.runner import build_runner
 
 if TYPE_CHECKING:
     from pytest_specbench.sandboxes.base import SandboxBackend

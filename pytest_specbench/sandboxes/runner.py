@@ -12,9 +12,9 @@ from typing import Any
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.records import ImageIdentity
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.status import Cause
 
-RUNNER_IMAGE = "specbench-runner:1"
 DEFAULT_BASE = "debian:bookworm-slim"
 BASE_VARIABLE = "SPECBENCH_RUNNER_BASE"
 CONTEXT = Path(__file__).with_name("runner")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pytest_specbench.core.metrics import DEFAULT_TRACKED, METRICS
 from pytest_specbench.core.model import Record
 from pytest_specbench.core.records import Scalar
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.scenarios.forms import (
     BRANCH,
     DATASET,
@@ -113,7 +114,7 @@ def _every_phase(value: object) -> object:
 class Runner(Record):
     """The sandbox that the scenario asks for."""
 
-    image: Name = "specbench-runner:1"
+    image: Name = RUNNER_IMAGE
     """Image name, with tag or digest."""
     pin: Literal["digest", "recipe"] = "digest"
     """What the lock file pins: the image's identity, or the recipe it was built from."""

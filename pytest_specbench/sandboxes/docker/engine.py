@@ -19,6 +19,7 @@ from docker.utils import kwargs_from_env
 
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.records import ImageIdentity
+from pytest_specbench.core.settings import RUNNER_IMAGE
 from pytest_specbench.core.status import Cause
 
 RECIPE_LABEL = "org.specbench.recipe"
@@ -101,8 +102,6 @@ def _hint(error: BaseException) -> str | None:
 
 def inspect_image(api: APIClient, image: str) -> dict[str, Any]:
     """What the engine knows of an image. Raises BlockedError(IMAGE_MISSING) with the command that brings it."""
-    from pytest_specbench.sandboxes.runner import RUNNER_IMAGE
-
     try:
         with engine_errors(f"inspect the image {image}"):
             return dict(api.inspect_image(image))  # type: ignore[no-untyped-call]
