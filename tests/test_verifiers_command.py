@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -318,8 +320,8 @@ def test_it_applies_only_where_there_is_a_command(verify) -> None:
 
 def test_what_the_agent_left_in_its_home_decides_nothing(verify, spoiled) -> None:
     """Neither a module that Python loads at its start, nor git's configuration, nor a file at all."""
-    # A virtual environment's Python, which may come first on the PATH here, has no user site.
-    python = '$(python3 -c "import sys; print(sys._base_executable)")'
+    # A virtual environment's Python has no user site; what the PATH calls python3 may be a script that looks for one.
+    python = shlex.quote(sys._base_executable)
     leave = (
         f'site=$({python} -c "import site; print(site.getusersitepackages())"); mkdir -p "$site";'
         'echo "import os; os._exit(0)" > "$site/usercustomize.py";'
