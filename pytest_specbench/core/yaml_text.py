@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
 from yaml.nodes import MappingNode, Node, ScalarNode
+from yaml.scanner import ScannerError
 
 from pytest_specbench.core.problems import MOST, KeyPath, Problem
 from pytest_specbench.core.text import one_line
@@ -19,6 +21,11 @@ MANY_BRACKETS = 1_000
 
 _INDENTED = " " * MAX_DEPTH
 """Blocks nested by indentation alone have this in a line. So have some texts: the depth is then counted, too."""
+
+_LOOK_AHEAD = 1_100
+_DEEP = re.compile(rf"(?:[\[{{]\s*){{{MAX_DEPTH + 1}}}")
+"""A run of brackets that a parser with a limit of its own refuses before it tells of the first one: it looks 1,024
+characters ahead for the end of a key."""
 
 _TAG = "tag:yaml.org,2002:"
 _LONG = 100
@@ -126,31 +133,38 @@ def refused(text: str) -> Problem | None:
             )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            return Problem((), "is nested too deeply", f"at most {MAX_DEPTH} levels", line)
+            return _too_deep(line)
     return None
 
 
 def _syntax(error: yaml.YAMLError, text: str) -> Problem:
-    """Put a parser's complaint into a sentence."""
+    """Put a parser's complaint into a sentence, by its class and by what stands there: its wording may change."""
     odd = _NOT_TEXT.search(text)
     if odd is not None:
         line = text.count("\n", 0, odd.start()) + 1
         return Problem((), f"holds the control character {odd.group()!r}", "text without control characters", line)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    said = getattr(error, "problem", None) or str(error).partition("\n")[0]
     line = mark.line + 1 if mark else 1
+    if isinstance(error, ComposerError):  # of a text without names: those are refused before
+        return Problem((), "holds more than one document", "one document in a file, without further '---'", line)
     rows = text.splitlines()
     row = rows[line - 1] if line <= len(rows) else ""
-    if "\t" in row[: len(row) - len(row.lstrip())] or ("cannot start any token" in said and "\t" in row):
+    there = row[mark.column : mark.column + 1] if mark else ""
+    if there == "\t" or "\t" in row[: len(row) - len(row.lstrip())]:
         return Problem((), "a tab is used where YAML wants spaces", "spaces", line)
-    if "single document" in str(error) or "another document" in said:
-        return Problem((), "holds more than one document", "one document in a file, without further '---'", line)
+    if mark and _DEEP.search(text, max(0, mark.index - _LOOK_AHEAD), mark.index + 1):
+        return _too_deep(line)
     expected = None
-    if "mapping values are not allowed" in said:
+    if isinstance(error, ScannerError) and there == ":":
         expected = "text that holds ': ' in quotes, and keys in line with each other"
-    elif "cannot start any token" in said:
+    elif isinstance(error, ScannerError) and there and there in "@`%":
         expected = "text that begins with one of @ ` % in quotes"
+    said = getattr(error, "problem", None) or str(error).partition("\n")[0]
     return Problem((), f"is not valid YAML: {said}", expected, line)
+
+
+def _too_deep(line: int | None) -> Problem:
+    return Problem((), "is nested too deeply", f"at most {MAX_DEPTH} levels", line)
 
 
 class _Builder:
