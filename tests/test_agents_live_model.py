@@ -305,15 +305,23 @@ def test_a_conversation_that_outgrew_the_context_is_the_agents_failure(serve: Se
     [
         error(400, "rejected", code="content_policy_violation"),
         reply(None, message={"refusal": "I will not"}),
+        reply("", message={"refusal": "I will not"}),
+        reply("Sorry.", message={"refusal": "I will not"}),
         reply("", finish="content_filter"),
     ],
-    ids=["error", "refusal", "filter"],
+    ids=["error", "refusal", "refusal beside empty text", "refusal beside text", "filter"],
 )
 def test_a_refusal_is_the_agents_failure(serve: Serve, answer: Answer) -> None:
-    _, model = serve(answer)
+    server, model = serve(answer)
     with pytest.raises(AgentError) as caught:
         model.complete(request())
     assert caught.value.cause is Cause.AGENT_GAVE_UP
+    assert len(server.requests) == 1
+
+
+def test_an_answer_with_an_empty_refusal_is_an_answer(serve: Serve) -> None:
+    _, model = serve(reply("yes", message={"refusal": None}))
+    assert model.complete(request()).content == "yes"
 
 
 @pytest.mark.parametrize("arguments", ["{not json", "[1]", '"text"', "null"])

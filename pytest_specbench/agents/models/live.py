@@ -131,7 +131,7 @@ class LiveModel:
             return ProviderFault("the reply has no choices")
         choice = choices[0]
         message = choice.message
-        refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
+        refusal = _refusal(message)
         if refusal or choice.finish_reason == "content_filter":
             raise AgentError(f"the model refused: {refusal or 'content filter'}", cause=Cause.AGENT_GAVE_UP)
         calls = tuple(_tool_call(call, number) for number, call in enumerate(message.tool_calls or (), 1))
@@ -190,6 +190,12 @@ def _pause_sec(attempt: int, fault: ProviderFault) -> float:
         return fault.retry_after
     longest = min(LONGEST_PAUSE_SEC, FIRST_PAUSE_SEC * 2 ** (attempt - 1))
     return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+
+
+def _refusal(message: Any) -> str | None:
+    """What the model says instead of an answer. LiteLLM keeps the API's field, or moves it to the provider's own."""
+    own = getattr(message, "provider_specific_fields", None) or {}
+    return getattr(message, "refusal", None) or own.get("refusal")
 
 
 def _tool_call(call: Any, number: int) -> ToolCall:
