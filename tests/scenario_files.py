@@ -95,6 +95,11 @@ class Ran:
         return self.verdict(scenario_id)[:2]
 
 
+def counted(text: str) -> dict[str, int]:
+    """How many of each outcome the last line of pytest's output counts, as pytest itself reads it."""
+    return pytest.RunResult.parse_summary_nouns(text.splitlines())
+
+
 class Project:
     """A folder with scenarios, a registry that holds all of them, and an ini file."""
 
@@ -182,6 +187,25 @@ class Project:
             err="\n".join(result.errlines),
             root=self.path / ".terminalbench",
         )
+
+
+SAID_OF_THE_DEAD = """
+import json
+
+def pytest_runtest_logreport(report):
+    if report.failed and not hasattr(report, "specbench"):
+        with open("dead.jsonl", "a") as file:
+            file.write(json.dumps([report.nodeid, report.longreprtext]) + "\\n")
+"""
+"""A conftest.py that keeps what pytest-xdist says of an item whose worker died."""
+
+
+def said_of_the_dead(project: Project, scenario_id: str) -> str:
+    """What it said of that scenario, in its own words."""
+    lines = (project.path / "dead.jsonl").read_text("utf-8").splitlines()
+    (said,) = [text for nodeid, text in map(json.loads, lines) if nodeid.endswith(f"::{scenario_id}")]
+    assert said
+    return str(said)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from agents_support import asked, task
 from model_server import ModelServer, call, reply, usage
+from pydantic import ValidationError
 
 from pytest_specbench.agents.models import open_model
 from pytest_specbench.agents.models.base import ModelRequest, assistant_message, tool_message
@@ -139,7 +140,7 @@ class TestReading:
     @pytest.mark.parametrize(
         ("change", "expected"),
         [
-            ({"cassette": 2}, "cassette: the cassette is invalid: Input should be 1"),
+            ({"cassette": 2}, "cassette: the cassette is invalid: "),
             ({"provenance": "guessed"}, "provenance"),
             ({"matsch": "tail"}, "matsch"),
             ({"replies": [entry(1, LS) | {"step": "1"}]}, "replies.0.step"),
@@ -163,6 +164,14 @@ class TestReading:
         assert caught.value.cause is Cause.CONFIGURATION
         assert str(path) in str(caught.value)
         assert expected in str(caught.value)
+
+    def test_what_pydantic_says_of_a_value_is_passed_on(self, tmp_path: Path) -> None:
+        with pytest.raises(BlockedError) as caught:
+            load_cassette(cassette(tmp_path, cassette=2))
+        assert isinstance(caught.value.__cause__, ValidationError)
+        (theirs,) = caught.value.__cause__.errors()
+        assert theirs["type"] == "literal_error"
+        assert f": cassette: the cassette is invalid: {theirs['msg']}\n" in str(caught.value)
 
     @pytest.mark.parametrize(
         ("text", "expected"),

@@ -18,6 +18,7 @@ from pytest_specbench.agents.base import AgentOutcome, Chargeable
 from pytest_specbench.agents.models.spend import SpendLedger
 from pytest_specbench.agents.orchestrator.adapter import OrchestratorAgent
 from pytest_specbench.agents.orchestrator.loop import cut
+from pytest_specbench.agents.orchestrator.prompts import render_prompt
 from pytest_specbench.core.errors import BlockedError, InfrastructureError, UsageError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.scenarios.model import Limits, ModelDefaults, Prices
@@ -120,7 +121,9 @@ class TestPipeline:
         ]
         assert "artifact specs/001-word-count/plan.md" in outcome.notes[1]
 
-    def test_each_stage_gets_its_command_file_and_a_fresh_conversation(self, drive: Driver) -> None:
+    def test_each_stage_gets_its_command_file_and_a_fresh_conversation(
+        self, drive: Driver, project: FolderShell
+    ) -> None:
         drive(
             "/specify -> /plan",
             shell(write(f"{FEATURE}/spec.md", SPEC)),
@@ -131,9 +134,10 @@ class TestPipeline:
         first, plan = drive.sent[0]["messages"], drive.sent[2]["messages"]
         assert [message["role"] for message in plan] == ["system", "user"]
         assert "never wait" in first[0]["content"].lower()
-        assert "Count words in a text." in first[1]["content"]
-        assert "feature description" in first[1]["content"]
-        assert "setup-plan.sh" in plan[1]["content"]
+        for message, stage in ((first[1], "specify"), (plan[1], "plan")):
+            file = (project.folder / f".agent/commands/speckit.{stage}.md").read_text()
+            assert message["content"] == render_prompt(file, "Count words in a text.")
+            assert "Count words in a text." in message["content"]
         assert [tool["function"]["name"] for tool in drive.sent[0]["tools"]] == ["shell"]
 
     def test_the_model_sees_exit_code_and_output_of_its_commands(self, drive: Driver) -> None:

@@ -299,7 +299,7 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_hostile_archive_is_refused_and_writes_nothing_outside(tmp_path: Path, kind: str) -> None:
     archive = HOSTILE[kind](tmp_path / "archive")
     place = tmp_path / "a" / "b" / "c"

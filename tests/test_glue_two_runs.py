@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from scenario_files import LEAN, command
+from scenario_files import LEAN, command, counted
 
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import Cause, Status
@@ -54,7 +54,7 @@ def both(request: pytest.FixtureRequest, project: Project, tmp_path_factory: pyt
         project.scenario(name, agent=command(MEETING), environment={"MEETING": str(meeting)})
     running = [start(project), start(project, *request.param)]
     outputs = [end(process) for process in running]
-    assert all("2 provisional" in output for output in outputs), outputs
+    assert [counted(output) for output in outputs] == [{"provisional": 2}] * 2
     return project
 
 

@@ -8,12 +8,13 @@ import re
 import shutil
 import subprocess
 import tarfile
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from parity_support import approve, lock_content
 from scenario_files import Project, command
@@ -210,21 +211,23 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "version: 0.1\nlog: {level: info}\nhttp: {addr: '127.0.0.1:0'}\n"
         f"storage: {{filesystem: {{rootdirectory: '{folder}/data'}}}}\n"
     )
-    process = subprocess.Popen(
-        [program, "serve", folder / "config.yml"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, "serve", folder / "config.yml"], stdout=log, stderr=log)
     try:
-        told = (re.search(r"listening on (127\.0\.0\.1:\d+)", line) for line in process.stdout)
-        found = next((match for match in told if match), None)
-        assert found is not None, "the registry ended before it listened"
-        drain = threading.Thread(target=process.stdout.read, daemon=True)
-        drain.start()
-        yield found[1]
+        while not (ports := listening(process.pid)):  # nothing tells of it but the asking
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield f"127.0.0.1:{ports[0]}"
     finally:
         process.terminate()
         process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def listening(pid: int) -> list[int]:
+    """The ports that a process listens on."""
+    connections = psutil.Process(pid).net_connections("tcp")
+    return [each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN]
 
 
 @pytest.fixture

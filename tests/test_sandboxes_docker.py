@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import NotFound
 from engine_support import require_runner_image, tar
 
 from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError
@@ -342,8 +343,9 @@ def test_a_container_that_someone_removed_is_an_infrastructure_failure(sandbox: 
         sandbox.kill_all,
         sandbox.start_measuring,
     ):
-        with pytest.raises(InfrastructureError, match="No such container"):
+        with pytest.raises(InfrastructureError, match=r"^cannot ") as caught:
             call()
+        assert isinstance(caught.value.__cause__, NotFound)
     sandbox.close()
 
 

@@ -297,8 +297,10 @@ class TestParallel:
         monkeypatch.setattr("pytest_specbench.store.runs.index.BUSY_SEC", 0.05)
 
         index_run(output, folder, said)
-        with pytest.raises(HistoryError, match="locked"):
+        with pytest.raises(HistoryError, match="the index of runs: ") as caught:
             History.open(output, said)
+        assert isinstance(caught.value.__context__, sqlite3.OperationalError)
+        assert caught.value.__context__.sqlite_errorcode == sqlite3.SQLITE_BUSY
         holder.execute("ROLLBACK")
         holder.close()
 

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
@@ -72,9 +73,10 @@ def test_a_number_that_is_none_is_refused_and_leaves_the_lock_as_it_was(tmp_path
     update_lock(tmp_path, "local", "demo", {"cpus": 1.0})
     before = (tmp_path / LOCK_NAME).read_bytes()
 
-    with pytest.raises(ValueError, match="nan"):
+    with pytest.raises(ValidationError) as caught:
         update_lock(tmp_path, "local", "demo", {"cpus": float("nan")})
 
+    assert "finite_number" in {each["type"] for each in caught.value.errors()}
     assert (tmp_path / LOCK_NAME).read_bytes() == before
 
 

@@ -400,7 +400,7 @@ class Backend(LocalBackend):
 
         assert ran.verdict() == ("blocked", "internal_error", 2)
         assert "ValueError: not in the contract" in ran.scenario()["notes"]
-        assert "Traceback" in (ran.trial() / "raw" / "events.jsonl").read_text()
+        assert str(project.path / "flaky.py") in (ran.trial() / "raw" / "events.jsonl").read_text()
 
 
 def test_nothing_is_left_of_the_local_sandbox(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,12 +50,21 @@ def test_yaml_is_yaml(text) -> None:
         ("a: !!python/object/apply:os.system [exit]", "Line 1: the tag"),
         ("[" * 100_000, "nested more than"),
         ("a: \x00", "no YAML"),
-        ("a: *nowhere", "undefined alias"),
+        ("a: *nowhere", "Line 1: the document is no YAML: "),
     ],
     ids=["empty", "comment", "open", "twice", "tag", "deep", "binary", "alias"],
 )
 def test_what_is_no_yaml_has_problems(text, problem) -> None:
     assert problem in " ".join(check_yaml(text))
+
+
+def test_what_a_parser_says_is_passed_on_with_its_place() -> None:
+    with pytest.raises(yaml.MarkedYAMLError) as said:
+        yaml.compose("\na: *nowhere", Loader=yaml.SafeLoader)
+    assert check_yaml("\na: *nowhere") == [f"Line 2: the document is no YAML: {said.value.problem}."]
+    with pytest.raises(json.JSONDecodeError) as told:
+        json.loads("\n{'a': 1}")
+    assert check_json("\n{'a': 1}") == [f"Line 2: the document is no JSON: {told.value.msg} (column 2)."]
 
 
 def test_aliases_are_not_expanded() -> None:
