@@ -129,13 +129,38 @@ class TestAGitRef:
         assert caught.value.cause is Cause.CONFIGURATION
         assert repr(ref) in str(caught.value)
 
-    def test_that_could_be_two_is_a_wrong_setting(self, folder: Path) -> None:
-        commit(folder.parent)
-        git(folder.parent, "tag", "main")
+    @pytest.mark.parametrize(
+        ("other", "ref"),
+        [
+            ("refs/tags/main", "main"),
+            ("refs/tags/main", "main~0"),
+            ("refs/tags/main", "main^{commit}"),
+            ("refs/tags/main", "main@{0}"),
+            ("refs/remotes/main/HEAD", "main"),
+            ("refs/main", "main"),
+            ("refs/heads/HEAD", "HEAD"),
+            ("refs/tags/ID", "ID"),
+            ("refs/tags/SHORT", "SHORT"),
+        ],
+    )
+    def test_that_could_be_two_is_a_wrong_setting(self, folder: Path, other: str, ref: str) -> None:
+        first = commit(folder.parent)
+        other, ref = (name.replace("ID", first).replace("SHORT", first[:10]) for name in (other, ref))
+        git(folder.parent, "update-ref", other, first)
 
-        with pytest.raises(BlockedError, match="ambiguous"):
-            GitTree(folder.parent, "main", "baselines")
+        with pytest.raises(BlockedError, match=f"ambiguous: it could be .*{other}"):
+            GitTree(folder.parent, ref, "baselines")
         assert GitTree(folder.parent, "refs/heads/main", "baselines").names()
+
+    @pytest.mark.parametrize("ref", ["main", "HEAD", "HEAD~0", "@", "heads/main", "origin", "a@b", "ID", "SHORT"])
+    def test_that_is_one_commit_is_taken_however_it_is_written(self, folder: Path, ref: str) -> None:
+        first = commit(folder.parent)
+        git(folder.parent, "update-ref", "refs/heads/a@b", first)
+        git(folder.parent, "update-ref", "refs/remotes/origin/main", first)
+        git(folder.parent, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+
+        ref = ref.replace("ID", first).replace("SHORT", first[:10])
+        assert GitTree(folder.parent, ref, "baselines").commit == first
 
     def test_without_a_repository_is_a_wrong_setting(self, tmp_path: Path) -> None:
         with pytest.raises(BlockedError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,12 @@ from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 
 TIMEOUT_SEC = 60
+_STEPS = re.compile(r"[~^:]|@\{")
+"""Where the name in a revision ends: what follows says where to go from there."""
+_TOP = re.compile(r"[A-Z_]*HEAD")
+"""Names of refs that lie outside refs/, such as HEAD and FETCH_HEAD."""
+_ID = re.compile(r"[0-9a-f]{4,64}")
+"""An object's id, or its beginning."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,11 @@ def top_level(folder: Path) -> Path:
 
 def commit_of(repository: Path, ref: str) -> str:
     """The commit that a ref stands for. BlockedError(CONFIGURATION) where there is none, or where it is ambiguous."""
-    answer = git(
-        repository,
-        *("-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}"),
-    )
-    if "ambiguous" in answer.error:
-        why = f"the git ref {ref!r} is ambiguous"
-        hint = f"git for-each-ref | grep {ref}, and write the whole name, for example refs/remotes/origin/{ref}"
+    answer = git(repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    could_be = _meanings(repository, _STEPS.split(ref, maxsplit=1)[0])
+    if len(could_be) > 1:
+        why = f"the git ref {ref!r} is ambiguous: it could be {' or '.join(could_be)}"
+        hint = "write the whole name, for example refs/remotes/origin/main, or the whole id of the commit"
     elif answer.code or not ref:
         why = f"the git ref {ref!r} names no commit here: {answer.error}"
         hint = f"git fetch origin {ref.removeprefix('origin/')}; in CI, check out with enough history to hold it"
@@ -78,6 +83,24 @@ def commit_of(repository: Path, ref: str) -> str:
         expected="a branch, tag or commit that is there, for example origin/main",
         hint=hint,
     )
+
+
+def _meanings(repository: Path, name: str) -> list[str]:
+    """The refs that a name could stand for by the rules of gitrevisions(7), and the objects where it is both.
+
+    git itself takes the first of them, and says so in words that may change.
+    """
+    if not name:
+        return []
+    places = (name, f"refs/{name}", f"refs/tags/{name}", f"refs/heads/{name}", f"refs/remotes/{name}")
+    names = {*places, f"refs/remotes/{name}/HEAD"}
+    listed = git(repository, "for-each-ref", "--format=%(refname)", "--", *names).out.decode("utf-8", "replace")
+    found = [ref for ref in listed.splitlines() if ref in names]
+    if _TOP.fullmatch(name) and not git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{object}}").code:
+        found.append(f"{name} of the work tree")
+    if found and _ID.fullmatch(name):
+        found += git(repository, "rev-parse", f"--disambiguate={name}").out.decode("ascii").split()
+    return found
 
 
 def author_of(repository: Path, commit: str) -> str | None:
