@@ -107,7 +107,7 @@ class TestWhatIsKept:
 
 
 def test_it_stays_until_it_is_removed(project: Project, sandbox: str) -> None:
-    """project the next run nor `specbench gc` takes it away, though its owner is gone; the latter tells of it."""
+    """Neither the next run nor `specbench gc` takes it away, though its owner is gone; the latter tells of it."""
     project.scenario()
     ran = project.process(f"--specbench-sandbox={sandbox}", "--specbench-keep")  # in a process that is gone then
     [kept] = ran.report["kept"]

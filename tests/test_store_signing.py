@@ -201,6 +201,10 @@ class TestAProgramThatOnlyLooksLikeSshKeygen:
         [
             ('Load key "key": incorrect passphrase supplied to decrypt private key', "it is protected by a passphrase"),
             ('No private key found for public key "key"', "no agent holds its private half"),
+            (
+                "WARNING: UNPROTECTED PRIVATE KEY FILE!\nNo private key found for public key",
+                "others may read it: chmod 600",
+            ),
         ],
     )
     def test_and_refuses_to_sign_is_told_in_our_words_where_we_know_its(

@@ -208,10 +208,10 @@ def _why_not(stderr: bytes) -> str:
     _refuse_old(stderr)
     if "passphrase" in said:
         return "it is protected by a passphrase, and no agent holds it"
+    if "UNPROTECTED" in said or "too open" in said:  # such a key is passed over, and then said not to be found
+        return "others may read it: chmod 600"
     if "No private key found" in said or "agent" in said.lower():
         return f"no agent holds its private half ({said})"
-    if "UNPROTECTED" in said or "too open" in said:
-        return "others may read it: chmod 600"
     return said or "ssh-keygen gives no reason"
 
 
