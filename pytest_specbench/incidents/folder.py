@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pytest_specbench.incidents.channel import ChannelError, Context, Delivery, Issue, keys_in
+from pytest_specbench.store.placing import place
 
 COPY_LIMIT = 50_000_000
 """Bytes of a file that is copied; where a larger one lies is said."""
@@ -139,6 +140,6 @@ def _write(path: Path, content: bytes, *, replace: bool = False) -> None:
         if replace:
             Path(temporary).replace(path)
         else:
-            os.link(temporary, path)  # unlike a rename, it does not replace what is there
+            place(Path(temporary), path)
     finally:
         Path(temporary).unlink(missing_ok=True)

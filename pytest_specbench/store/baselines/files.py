@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from pytest_specbench.store.placing import place
+
 TEMPORARY = ".tmp"
 """How temporary names end; they begin with a dot."""
 
@@ -14,9 +16,9 @@ def new_file(path: Path, data: bytes) -> None:
     """Write a file that is not there yet; its folder is made when it is missing. FileExistsError: it is there."""
     temporary = _temporary(path, data)
     try:
-        os.link(temporary, path)  # unlike a rename, it does not replace what is there
+        place(temporary, path)
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
 
 

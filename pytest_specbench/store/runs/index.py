@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_specbench.core.errors import SpecbenchError
+from pytest_specbench.store.placing import alone_with, place
 from pytest_specbench.store.runs.run_folder import Row
 
 INDEX = "index.sqlite"
@@ -124,14 +124,12 @@ def put_aside(path: Path, why: str, say: Say) -> None:
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """One process of this machine at a time. The mutex lies outside of the artifacts. HistoryError after a while."""
-    from filelock import FileLock, Timeout  # it brings asyncio with it, and is seldom needed
-
-    digest = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    try:
-        with FileLock(Path(tempfile.gettempdir()) / f"specbench-{os.getuid()}-{digest}.mutex", timeout=BUSY_SEC):
-            yield
-    except Timeout:
-        raise HistoryError(f"another process has held {path} for {BUSY_SEC:.0f} s", hint="try again") from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(alone_with(path, BUSY_SEC))
+        except TimeoutError as error:
+            raise HistoryError(str(error), hint="try again") from None
+        yield
 
 
 def _make(path: Path) -> None:
@@ -144,10 +142,8 @@ def _make(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             for statement in _FORM:
                 connection.execute(statement)
-        try:
-            os.link(made, path)  # unlike a rename, it does not replace what another process has made
-        except FileExistsError:
-            return
+        with suppress(FileExistsError):  # another process has made it
+            place(made, path)
 
 
 def _connect(path: Path, *, thorough: bool = False) -> sqlite3.Connection:
