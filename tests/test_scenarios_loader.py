@@ -161,6 +161,15 @@ def test_an_unknown_key_is_told_with_the_nearest_at_any_depth(tmp_path: Path, mo
         ("prerequisites: [f]\nfixtures: {f: {type: file}}\n", "10: fixtures.f.type: 'file' is not known here"),
         ("prerequisites: [f]\nfixtures: {f: {type: files, files: x}}\n", "10: fixtures.f.source: is missing | File or"),
         ("secrets: [A]\nenvironment: {A: x}\n", "1: A is both in secrets and in environment"),
+        (
+            "model: {name: m, parameters: {timeout: 30}}\n",
+            (
+                "9: model.parameters.timeout: 'timeout' is not accepted | what the provider takes, such as "
+                "temperature; `request_timeout_sec` beside it says how long"
+            ),
+        ),
+        ("model: {name: m, parameters: {mock_response: x}}\n", "9: model.parameters.mock_response: 'mock_response' is"),
+        ("model: {name: m, parameters: {stream: true}}\n", "9: model.parameters.stream: 'stream' is not accepted"),
         ("terminal_size: [1, 40]\n", "9: terminal_size[0]: 1 is too small | at least 20"),
     ],
 )

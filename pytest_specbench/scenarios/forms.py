@@ -64,6 +64,28 @@ def git_branch(name: str) -> str:
     return name
 
 
+_NOT_PASSED_ON: Mapping[str, Sequence[str]] = {
+    "`name` says which model": ("model", "base_model", "model_list", "custom_llm_provider", "fallbacks"),
+    "`api_base` beside it says where": ("api_base", "base_url"),
+    "a key comes from the environment": ("api_key", "litellm_credential_name"),
+    "`request_timeout_sec` beside it says how long": ("timeout", "request_timeout", "stream_timeout"),
+    "`retries` beside it says how often": ("num_retries", "max_retries", "retry_policy", "retry_strategy"),
+    "`prices` beside it says what it costs": ("input_cost_per_token", "output_cost_per_token"),
+    "the agent makes the request": ("messages", "tools", "functions", "stream", "stream_options", "n"),
+    "the model must be asked": ("mock_response", "mock_tool_calls", "mock_timeout", "caching", "cache"),
+}
+"""What LiteLLM takes for itself, by what says it instead."""
+NOT_PARAMETERS = tuple(name for names in _NOT_PASSED_ON.values() for name in names)
+
+
+def parameter(name: str) -> str:
+    """A parameter of the provider's, and none that says who is asked, how often, or that nobody is."""
+    for instead, names in _NOT_PASSED_ON.items():
+        if name in names:
+            raise ValueError(f"must be what the provider takes, such as temperature; {instead}")
+    return name
+
+
 def plain_workdir(path: str) -> str:
     """An absolute path without detours."""
     if ".." in PurePosixPath(path).parts:

@@ -16,6 +16,7 @@ from pytest_specbench.scenarios.forms import (
     DATASET,
     FIXTURE_NAME,
     INSIDE,
+    NOT_PARAMETERS,
     ONE_LINE,
     SCENARIO_ID,
     SHORT_METRICS,
@@ -27,6 +28,7 @@ from pytest_specbench.scenarios.forms import (
     git_branch,
     inside,
     metric,
+    parameter,
     plain_workdir,
 )
 
@@ -47,6 +49,7 @@ RelativePath = Annotated[
 ]
 MetricName = Annotated[str, AfterValidator(metric), Field(json_schema_extra=_any_of_metrics)]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
+ParameterName = Annotated[str, AfterValidator(parameter)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE)]
 FixtureName = Annotated[str, StringConstraints(pattern=FIXTURE_NAME)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -150,7 +153,9 @@ class ModelDefaults(Record):
     """LiteLLM model name, or `replay:CASSETTE` with a path relative to the scenario file."""
     api_base: Name | None = None
     """Endpoint of an OpenAI-compatible server; null: the provider's own."""
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    parameters: dict[ParameterName, Scalar] = Field(
+        default_factory=dict, json_schema_extra={"propertyNames": {"not": {"enum": [*NOT_PARAMETERS]}}}
+    )
     """Passed to the provider, for example `temperature`."""
     request_timeout_sec: Seconds = 120.0
     """Longest wait for one reply; the phase's deadline cuts it shorter."""
