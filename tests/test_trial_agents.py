@@ -173,6 +173,20 @@ class TestAgentsOfThirdParties:
         assert ran.verdict() == ("regression", "agent_crashed", 1)
         assert said in ran.scenario()["notes"]
 
+    def test_a_defect_of_an_agent_that_ships_with_us_is_ours(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stumble(*_: object) -> None:
+            raise KeyError("nothing there")
+
+        monkeypatch.setattr("pytest_specbench.agents.nop.NopAgent.run", stumble)
+        project.scenario(agent={"name": "nop"})
+
+        ran = project.run()
+
+        assert ran.verdict() == ("blocked", "internal_error", 2)
+        assert "specbench's own agent 'nop' has a defect: KeyError: 'nothing there'" in ran.scenario()["notes"]
+
     def test_a_provider_that_fails_is_nobodys_failure(self, project: Project) -> None:
         acting(project, "raise InfrastructureError('503 from the provider', cause=Cause.PROVIDER_FAILED)")
 

@@ -46,8 +46,8 @@ def act_in(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: TrialJourna
         seen.notes.append("the agent's own thread was left behind at the deadline; nothing it does counts any more")
     except SpecbenchError as error:
         seen.failure = error
-    except Exception as error:  # noqa: BLE001 - an agent's own defect is the agent's failure
-        seen.failure = disk_failure(error) or AgentError(f"the agent crashed: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect, and whose is said by `_defect`
+        seen.failure = disk_failure(error) or _defect(agent, error)
     finally:
         seen.agent_ms = (time.monotonic() - begun) * 1000
         seen.phases_ms["agent"] = seen.agent_ms
@@ -102,6 +102,18 @@ def _act(agent: Agent, task: AgentTask, shell: PolicedShell, journal: TrialJourn
         if not _is_usage(name, value):
             raise TypeError(f"its outcome has the usage {name!r}: {value!r}, where one of {sorted(USAGE)} is expected")
     return outcome
+
+
+def _defect(agent: Agent, error: Exception) -> SpecbenchError:
+    """An agent's own defect is the agent's failure. One that ships with us is not under test: its defect is ours."""
+    what = f"{type(error).__name__}: {error}"
+    if type(agent).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return BlockedError(
+            f"specbench's own agent {agent.name!r} has a defect: {what}",
+            cause=Cause.INTERNAL_ERROR,
+            hint="report it with the trial's raw/events.jsonl",
+        )
+    return AgentError(f"the agent crashed: {what}")
 
 
 def _cancel(agent: Agent, seen: Seen) -> None:
