@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agents_support import asked, task
-from model_server import ModelServer, call, reply, usage
+from model_server import Answer, ModelServer, call, reply, usage
 from pydantic import ValidationError
 
 from pytest_specbench.agents.models import open_model
@@ -17,7 +19,7 @@ from pytest_specbench.agents.models.base import ModelRequest, assistant_message,
 from pytest_specbench.agents.models.cassette import MAX_BYTES, load_cassette
 from pytest_specbench.agents.models.record import RecordingModel, cassette_path
 from pytest_specbench.agents.models.replay import ReplayDivergedError, ReplayModel, ReplayOutcomeChangedError
-from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import ToolCall
@@ -236,6 +238,54 @@ class TestRecording:
         again = ReplayModel(tmp_path / "demo.yaml")
         assert [again.complete(asked(1)).content, again.complete(after_ls()).content] == ["look", "done"]
         again.finish(content=True)
+
+    def test_a_careless_reply_is_recorded_and_replays_like_any_other(self, tmp_path: Path) -> None:
+        """Two calls with one id, a call of no name, half a character, arguments that JSON does not have."""
+        careless = [
+            call({"command": "a"}),
+            call({"command": "b"}),
+            call({}, name="", call_id="c"),
+            call('{"command": NaN}'),
+        ]
+        half = json.dumps(reply("HALF", calls=careless).body).replace("HALF", r"x\ud83d").encode()
+        target = tmp_path / "demo.yaml"
+        with ModelServer(Answer(body=half), reply("done")) as server:
+            defaults = ModelDefaults(name="openai/test", api_base=server.url)
+            model = open_model(task(model="openai/test", model_defaults=defaults, record_cassette=str(target)))
+            said = model.complete(asked(1))
+            model.complete(after_ls())
+            model.finish(content=True)
+        replayed = ReplayModel(target).complete(asked(1))
+        assert (replayed.content, replayed.tool_calls) == (said.content, said.tool_calls)
+        assert len({call.tool_call_id for call in said.tool_calls}) == 4
+
+    @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+    def test_a_file_system_without_hard_links_takes_a_cassette_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "link", refuse)
+        assert load_cassette(record(cassette(tmp_path, entry(1, LS)), tmp_path / "new.yaml", asked(1))).replies
+
+    @pytest.mark.parametrize("place", ["file/new.yaml", "x" * 300])
+    def test_a_place_that_cannot_be_written_is_found_before_a_reply_is_paid_for(
+        self, tmp_path: Path, place: str
+    ) -> None:
+        (tmp_path / "file").touch()
+        inner = ReplayModel(cassette(tmp_path, entry(1, LS)))
+        with pytest.raises(InfrastructureError, match="cannot write the cassette"):
+            RecordingModel(inner, tmp_path / place, redactor=Redactor({}))
+
+    def test_a_place_that_fails_on_the_way_is_not_the_agents_failure(self, tmp_path: Path) -> None:
+        inner = ReplayModel(cassette(tmp_path, entry(1, LS)))
+        (tmp_path / "new").mkdir()
+        model = RecordingModel(inner, tmp_path / "new" / "new.yaml", redactor=Redactor({}))
+        (tmp_path / "new").rmdir()
+        (tmp_path / "new").touch()
+        with pytest.raises(InfrastructureError, match="cannot write the cassette"):
+            model.complete(asked(1))
 
     def test_a_script_keeps_its_provenance_and_gets_its_expectations(self, tmp_path: Path) -> None:
         script = cassette(tmp_path, entry(1, LS), entry(2, END))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 from model_server import Answer, ModelServer, call, error, reply, usage
 
 from pytest_specbench.agents.models.base import MALFORMED_ARGUMENTS, ModelRequest
-from pytest_specbench.agents.models.failures import retry_after
+from pytest_specbench.agents.models.failures import classify, retry_after
 from pytest_specbench.agents.models.live import LiveModel
 from pytest_specbench.agents.orchestrator.prompts import SHELL_TOOL
 from pytest_specbench.core.errors import AgentError, AgentStoppedError, BlockedError, InfrastructureError
@@ -324,10 +325,82 @@ def test_an_answer_with_an_empty_refusal_is_an_answer(serve: Serve) -> None:
     assert model.complete(request()).content == "yes"
 
 
-@pytest.mark.parametrize("arguments", ["{not json", "[1]", '"text"', "null"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["{not json", "[1]", '"text"', "null", '{"command": NaN}', '{"command": "\\ud83d"}', '{"a": 1, "a": 2}'],
+)
 def test_malformed_arguments_are_kept_as_text_for_the_model_to_be_told(serve: Serve, arguments: str) -> None:
     _, model = serve(reply(calls=[call(arguments)]))
     assert dict(model.complete(request()).tool_calls[0].arguments) == {MALFORMED_ARGUMENTS: arguments}
+
+
+def test_half_a_character_is_replaced_and_a_whole_one_is_not(serve: Serve) -> None:
+    half, whole = r"a\ud83d b", r"\ud83d\ude00"
+    text = json.dumps(reply("HALF", message={"reasoning_content": "WHOLE"}).body)
+    _, model = serve(Answer(body=text.replace("HALF", half).replace("WHOLE", whole).encode()))
+
+    answer = model.complete(request())
+
+    assert (answer.content, answer.reasoning) == ("a\ufffd b", "\U0001f600")
+
+
+def test_calls_of_one_reply_have_different_ids(serve: Serve) -> None:
+    _, model = serve(reply(calls=[call({"command": text}) for text in "abc"] + [call({}, call_id="call_1-2")]))
+
+    calls = model.complete(request()).tool_calls
+
+    assert [call.arguments.get("command") for call in calls] == ["a", "b", "c", None]
+    assert len({call.tool_call_id for call in calls}) == 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply([{"type": "text", "text": "no text"}]),  # type: ignore[arg-type]
+        reply(calls=[{"id": "a", "type": "function"}]),
+        reply(calls=[call('{"command":' + "[" * 3000 + "]" * 3000 + "}")]),
+    ],
+    ids=["content", "call", "nesting"],
+)
+def test_a_reply_that_nobody_can_read_is_not_paid_for_again(serve: Serve, answer: Answer) -> None:
+    server, model = serve(answer, reply("another"))
+    with pytest.raises(BlockedError) as caught:
+        model.complete(request())
+    assert not isinstance(caught.value, InfrastructureError)
+    assert caught.value.cause is Cause.INTERNAL_ERROR
+    assert "Traceback" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+def test_a_page_in_place_of_a_reply_passes(serve: Serve, pauses: list[float]) -> None:
+    server, model = serve(Answer(body=b"<html>"), Answer(body=b""), reply("at last"))
+    assert model.complete(request()).content == "at last"
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("parameters", [{"response_format": "jsn"}, {"extra_body": "x"}])
+def test_a_request_that_cannot_be_made_is_tried_once_and_says_why(
+    serve: Serve, pauses: list[float], parameters: dict[str, Any]
+) -> None:
+    server, model = serve(reply("never"), parameters=parameters)
+    with pytest.raises(BlockedError) as caught:
+        model.complete(request())
+    assert caught.value.cause is Cause.INTERNAL_ERROR
+    assert "parameters" in str(caught.value)
+    assert (server.requests, pauses) == ([], [])
+
+
+def test_a_package_that_litellm_misses_is_named() -> None:
+    try:
+        try:
+            raise ModuleNotFoundError("No module named 'fastapi'", name="fastapi")
+        except ImportError as error:
+            raise RuntimeError("the provider's library failed") from error
+    except RuntimeError as error:
+        found = classify(error, model="openai/test", key_names=())
+    assert isinstance(found, BlockedError)
+    assert found.cause is Cause.DEPENDENCY_MISSING
+    assert "python -m pip install fastapi" in str(found)
 
 
 def test_a_missing_key_is_found_before_anything_is_asked() -> None:

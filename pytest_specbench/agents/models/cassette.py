@@ -38,8 +38,8 @@ class CassetteCall(_Strict):
 
     id: Annotated[str, StringConstraints(min_length=1)]
     """Id of the call, unique within the reply."""
-    name: Annotated[str, StringConstraints(min_length=1)]
-    """Name of the tool."""
+    name: str
+    """Name of the tool, as the model gave it."""
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     """Its arguments."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
 from typing import Any
 
 from pytest_specbench.core.errors import AgentError, BlockedError, SpecbenchError
@@ -14,6 +16,9 @@ from pytest_specbench.core.status import Cause
 _POLICY = re.compile(r"content[_ ](?:policy|filter)", re.IGNORECASE)
 _REPEATABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_MESSAGE = 500
+_DEFECTS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, RuntimeError, TypeError, ValueError)
+_HTTP = frozenset({"aiohttp", "anthropic", "botocore", "google", "grpc", "httpcore", "httpx", "openai", "requests"})
+"""The libraries whose exceptions tell of an answer, or of a connection that broke."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,18 @@ class ProviderFault:
 
 
 def classify(error: Exception, *, model: str, key_names: tuple[str, ...]) -> SpecbenchError | ProviderFault:
-    """Turn an exception of LiteLLM into ours, or into a fault that may pass. Never raises."""
-    status = getattr(error, "status_code", None)
+    """Turn an exception of LiteLLM into ours, or into a fault that may pass. Never raises.
+
+    LiteLLM gives a status of its own, 500, to whatever goes wrong inside it: what came of no answer and no broken
+    connection would go wrong again, and a repeat of a reply that nobody can read is paid for.
+    """
     kind = type(error).__name__
     message = f"{kind}: {_short(error)}"
+    causes = _causes(error)
+    status = getattr(error, "status_code", None)
     if kind == "ContextWindowExceededError":
         return AgentError(f"the conversation outgrew the model's context: {message}", cause=Cause.TOKEN_LIMIT)
-    details = f"{error} {getattr(error, 'body', None)}"
+    details = " ".join(f"{cause} {getattr(cause, 'body', None)}" for cause in causes)
     if kind == "ContentPolicyViolationError" or (status == 400 and _POLICY.search(details)):
         return AgentError(f"the provider refused the content: {message}", cause=Cause.AGENT_GAVE_UP)
     if status in {401, 403}:
@@ -43,7 +53,48 @@ def classify(error: Exception, *, model: str, key_names: tuple[str, ...]) -> Spe
             expected="a model that the provider serves, with parameters that it takes, on an account that is in order",
             hint="check the model's name, api_base and parameters in the scenario, or --specbench-model",
         )
-    return ProviderFault(message, retry_after(error))
+    defect = None if status in _REPEATABLE_STATUS else _defect(causes)
+    return ProviderFault(message, retry_after(error)) if defect is None else _cannot_be_asked(defect, model)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The exception and what it came of, down to the first."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return causes
+
+
+def _defect(causes: Sequence[BaseException]) -> BaseException | None:
+    """What went wrong inside LiteLLM, or in reading its reply; null where an answer or a connection did.
+
+    A reply that is no JSON may be a gateway's page, which passes.
+    """
+    if any(isinstance(cause, OSError | JSONDecodeError) or _is_of_http(cause) for cause in causes):
+        return None
+    return next((cause for cause in reversed(causes) if isinstance(cause, _DEFECTS)), None)
+
+
+def _is_of_http(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in _HTTP
+
+
+def _cannot_be_asked(defect: BaseException, model: str) -> BlockedError:
+    if isinstance(defect, ImportError):
+        return BlockedError(
+            f"LiteLLM misses a package for the model {model!r}: {_short(defect)}",
+            cause=Cause.DEPENDENCY_MISSING,
+            hint=f"python -m pip install {defect.name or 'litellm'}, or install another version of LiteLLM",
+        )
+    return BlockedError(
+        f"LiteLLM cannot make the request to the model {model!r}, or read its reply: "
+        f"{type(defect).__name__}: {_short(defect)}",
+        cause=Cause.INTERNAL_ERROR,
+        expected="parameters of the kinds that the provider takes, and replies in the form of its API",
+        hint="check the model's api_base and parameters in the scenario; a repeat would end the same way",
+    )
 
 
 def missing_key(model: str, key_names: tuple[str, ...], message: str) -> BlockedError:
@@ -85,6 +136,6 @@ def retry_after(error: Exception) -> float | None:
         return None
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}..."

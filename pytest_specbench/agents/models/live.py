@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
+import itertools
 import math
 import os
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from pytest_specbench.core.errors import (
     InfrastructureError,
     SpecbenchError,
 )
+from pytest_specbench.core.json_text import parse_json
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import ToolCall
@@ -134,12 +136,11 @@ class LiveModel:
         refusal = _refusal(message)
         if refusal or choice.finish_reason == "content_filter":
             raise AgentError(f"the model refused: {refusal or 'content filter'}", cause=Cause.AGENT_GAVE_UP)
-        calls = tuple(_tool_call(call, number) for number, call in enumerate(message.tool_calls or (), 1))
         usage = read_usage(response, model=self.name, prices=self._defaults.prices, litellm=self._litellm)
         return ModelReply(
-            content=message.content or "",
-            reasoning=getattr(message, "reasoning_content", None),
-            tool_calls=calls,
+            content=_whole(message.content or ""),
+            reasoning=_whole(getattr(message, "reasoning_content", None)),
+            tool_calls=_tool_calls(message.tool_calls or ()),
             usage=usage,
             model_name=response.model or self.name,
             finish_reason=choice.finish_reason or "stop",
@@ -198,13 +199,25 @@ def _refusal(message: Any) -> str | None:
     return getattr(message, "refusal", None) or own.get("refusal")
 
 
-def _tool_call(call: Any, number: int) -> ToolCall:
-    """A call as ours; arguments that are no JSON object are kept as text, so that the model can be told."""
-    text = call.function.arguments
+def _tool_calls(calls: Sequence[Any]) -> tuple[ToolCall, ...]:
+    """The calls as ours. Ids are made unique; arguments that are no JSON object are kept as text, to tell the model."""
+    made: dict[str, ToolCall] = {}
+    for number, call in enumerate(calls, 1):
+        given = _whole(call.id) or f"call_{number}"
+        candidates = itertools.chain([given], (f"{given}-{again}" for again in itertools.count(2)))
+        call_id = next(name for name in candidates if name not in made)
+        made[call_id] = ToolCall(call_id, _whole(call.function.name or ""), _arguments(_whole(call.function.arguments)))
+    return tuple(made.values())
+
+
+def _arguments(text: str) -> dict[str, Any]:
     try:
-        arguments = json.loads(text) if text else {}
+        arguments = parse_json(text.encode()) if text else {}
     except ValueError:
         arguments = None
-    if not isinstance(arguments, dict):
-        arguments = {MALFORMED_ARGUMENTS: text}
-    return ToolCall(call.id or f"call_{number}", call.function.name or "", arguments)
+    return arguments if isinstance(arguments, dict) else {MALFORMED_ARGUMENTS: text}
+
+
+def _whole(text: Any) -> Any:
+    """Text with each half of a character replaced, as it may come in JSON: nothing can write it down or send it on."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(text, str) else text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,9 +20,10 @@ from pytest_specbench.agents.models.cassette import (
 )
 from pytest_specbench.agents.models.match import conversation_digest, shown_tail, tail_digest
 from pytest_specbench.agents.models.replay import ReplayModel
-from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.status import Cause
+from pytest_specbench.store.placing import place
 
 
 def cassette_path(target: str, scenario_id: str) -> Path:
@@ -54,6 +57,10 @@ class RecordingModel:
                 model=inner.name,
                 recorded_at=datetime.now(UTC).replace(microsecond=0),
             )
+        if not os.path.lexists(self._partial):  # what an earlier run left stays until there is more to say
+            with self._writing():  # before a reply is paid for
+                save_cassette(self._cassette, self._partial)
+                self._partial.unlink()
 
     @property
     def name(self) -> str:
@@ -80,17 +87,16 @@ class RecordingModel:
             reply=self._reply(request, reply),
         )
         self._cassette = self._cassette.model_copy(update={"replies": [*self._cassette.replies, entry]})
-        save_cassette(self._cassette, self._partial)
+        with self._writing():
+            save_cassette(self._cassette, self._partial)
         return reply
 
     def finish(self, *, content: bool) -> None:
         self._inner.finish(content=content)
         if self._partial.exists():
-            try:
-                os.link(self._partial, self._path)  # unlike a rename it never replaces what someone else put there
-            except FileExistsError:
-                self._refuse_existing()
-            self._partial.unlink()
+            self._refuse_existing()  # somebody may have put it there meanwhile
+            with self._writing():
+                place(self._partial, self._path)
 
     def close(self) -> None:
         self._inner.close()
@@ -118,8 +124,19 @@ class RecordingModel:
             cut=reply.finish_reason == "length",
         )
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the host cannot write is nobody's failure but the host's."""
+        try:
+            yield
+        except OSError as error:
+            raise InfrastructureError(
+                f"cannot write the cassette {self._path}: {error.strerror or error}",
+                hint="name a file that can be written with --specbench-record",
+            ) from error
+
     def _refuse_existing(self) -> None:
-        if self._path.exists():
+        if os.path.lexists(self._path):
             raise BlockedError(
                 "the cassette to record is already there, and recordings are never overwritten",
                 cause=Cause.CONFIGURATION,
