@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -28,12 +31,16 @@ def test_a_live_process_has_not():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system keeps the time as it was at the start")
-def test_a_live_process_has_not_when_the_clock_is_set(monkeypatch):
-    """As NTP does, or a machine that wakes up: psutil then moves the start of every process."""
-    labels = owner_labels()
-    boot = psutil.boot_time()
-    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot + 7200)
-    monkeypatch.setattr(psutil, "boot_time", lambda: boot + 7200)
+def test_a_live_process_has_not_when_the_clock_is_set(monkeypatch, tmp_path):
+    """As NTP does, or a machine that wakes up: the kernel then moves the time of the boot, and so every process."""
+    labels, boot = owner_labels(), psutil.boot_time()
+    moved = re.sub(r"(?m)^btime (\d+)$", lambda told: f"btime {int(told[1]) + 7200}", Path("/proc/stat").read_text())
+    (tmp_path / "stat").write_text(moved)
+    for name in (str(os.getpid()), "uptime"):
+        (tmp_path / name).symlink_to(f"/proc/{name}")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+
+    assert psutil.boot_time() == pytest.approx(boot + 7200, abs=10)
     assert not is_abandoned(labels)
 
 
