@@ -18,17 +18,35 @@ def could_match(glob: str, text: str) -> bool:
 
 
 def could_occur(glob: str, text: str, starts: Iterable[int]) -> bool:
-    """Whether `glob` could match a part of `text` that begins at one of `starts`."""
+    """Whether `glob` could match a part of `text` that begins at one of `starts` and ends where a word ends.
+
+    A `GLOB` in `text` stands for a part of one word here, since each file name is a word of its own.
+    """
     first = _closure(glob, {0})
     begins = frozenset(starts)
     positions: set[int] = set()
     for index, char in enumerate(text):
         if index in begins:
             positions = positions | first
-        positions = _step(glob, positions, char)
-        if len(glob) in positions:
+        if not positions:
+            continue
+        positions = _within_word(glob, positions) if char == GLOB else _step(glob, positions, char)
+        if len(glob) in positions and (char == ANY or glob.endswith("*") or _ends_word(text, index + 1)):
             return True
     return False
+
+
+def _ends_word(text: str, index: int) -> bool:
+    following = text[index : index + 1]
+    return not following or not (following.isalnum() or following in "_-.")
+
+
+def _within_word(glob: str, positions: set[int]) -> set[int]:
+    reached = set(positions)
+    for position in positions:
+        end = glob.find(" ", position)
+        reached.update(range(position, (len(glob) if end < 0 else end) + 1))
+    return _closure(glob, reached)
 
 
 def must_match(glob: str, text: str) -> bool:

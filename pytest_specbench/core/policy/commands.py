@@ -170,14 +170,19 @@ def command_problem(known: Known, words: Sequence[Word], workdir: str) -> str | 
     return None
 
 
+def names_option(text: str, options: Sequence[str]) -> bool:
+    """Whether a word is one of these long options, with or without its value; programs take abbreviations."""
+    name = text.partition("=")[0]
+    return len(name) > 2 and any(each.startswith(name) for each in options)
+
+
 def _option_problem(known: Known, word: Word) -> str | None:
     text = word.text
     if ANY in text and (known.forbidden_short or known.forbidden_long):
         return "it has an argument that is only known when it runs, and might be an option"
     if not text.startswith("-") or text in ("-", "--"):
         return None
-    name = text.partition("=")[0]
-    if len(name) > 2 and any(each.startswith(name) for each in known.forbidden_long):
+    if names_option(text, known.forbidden_long):
         return f"the option {shown(text)} is not allowed"
     if not text.startswith("--") and any(letter in known.forbidden_short for letter in text[1:]):
         return f"the option {shown(text)} is not allowed"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pytest_specbench.core.globs import could_match, could_occur, must_match, spellings
+from pytest_specbench.core.globs import must_match, spellings
 from pytest_specbench.core.policy.commands import (
     DECLARING,
     READERS,
@@ -23,6 +23,7 @@ from pytest_specbench.core.policy.commands import (
     shown,
     variable_problem,
 )
+from pytest_specbench.core.policy.denying import Denied, find_denied, may_occur
 from pytest_specbench.core.policy.syntax import Segment
 from pytest_specbench.core.policy.words import Unparsable
 from pytest_specbench.core.policy.wrappers import expand
@@ -61,20 +62,19 @@ def decide(
     """Decide about one command line, as `sh -c` or `bash -c` would take it.
 
     Deny globs win in every mode, over every command in it, also those inside of substitutions, subshells and wrappers.
-    Then the mode must allow all of its commands, or, in `trusted`, an allow glob must name them. A text that is not
-    understood is refused, except in `full-access`, where the deny globs are looked for anywhere in it.
+    Programs that are not known to run nothing are looked through. Then the mode must allow all of its commands, or, in
+    `trusted`, an allow glob must name them. A text that is not understood is refused, except in `full-access` where
+    nothing is denied.
     Raises ValueError for an unknown mode.
     """
     mode = ApprovalMode(mode)
     try:
         segments = expand(command)
+        denied = find_denied(segments, deny)
     except (Unparsable, RecursionError) as problem:
         return _not_understood(command, str(problem) or "it is nested too deeply", mode, deny)
-    for segment in segments:
-        rule = _denied_by(segment, deny)
-        if rule is not None:
-            text = shown(" ".join(word.text for word in segment.words))
-            return Decision(False, f"the rule {rule!r} denies `{_short(text)}`", rule)
+    if denied is not None:
+        return _refused(denied)
     if mode is ApprovalMode.FULL_ACCESS:
         return Decision(True, "the mode full-access allows what no rule denies")
     rules: list[str] = []
@@ -86,25 +86,24 @@ def decide(
     return Decision(True, f"the mode {mode} allows it", rules[0] if rules else None)
 
 
-def _denied_by(segment: Segment, deny: Sequence[str]) -> str | None:
-    if not segment.words:
-        return None
-    texts = spellings(segment.words, may_vanish=True)
-    return next((glob for glob in deny if any(could_match(glob, text) for text in texts)), None)
+def _refused(denied: Denied) -> Decision:
+    command = _short(denied.command)
+    if denied.why is None:
+        return Decision(False, f"the rule {denied.rule!r} denies `{command}`", denied.rule)
+    return Decision(False, f"the rule {denied.rule!r} may deny `{command}`: {denied.why}", denied.rule)
 
 
 def _not_understood(command: str, problem: str, mode: ApprovalMode, deny: Sequence[str]) -> Decision:
     if mode is not ApprovalMode.FULL_ACCESS:
         return Decision(False, f"the command is not understood ({problem}), which only full-access allows")
-    # Quotes and operators out, so that a rule is found wherever a word begins.
-    plain = " ".join(re.sub(r"[;&|(){}<>=$`,\s]+", " ", re.sub(r"\\\n|['\"\\]", "", command)).split())
-    starts = [match.start() for match in re.finditer(r"(?<![^ /])[^ ]", plain)]
-    for glob in deny:
-        if could_occur(glob, plain, starts):
-            return Decision(
-                False, f"the command is not understood ({problem}), and the rule {glob!r} may deny it", glob
-            )
-    return Decision(True, "the mode full-access allows what no rule denies")
+    if not deny:
+        return Decision(True, "the mode full-access allows what no rule denies")
+    # Whether one of them is in there cannot be told. The one that is seen in the text says most.
+    try:
+        rule = may_occur(command, deny) or deny[0]
+    except Unparsable:
+        rule = deny[0]
+    return Decision(False, f"the command is not understood ({problem}), and the rule {rule!r} may deny it", rule)
 
 
 def _judge(segment: Segment, mode: ApprovalMode, allow: Sequence[str], workdir: str) -> Decision:

@@ -27,6 +27,11 @@ class Redirect:
     stdin: bool = True
     """It is standard input that is redirected, where `writes` is false."""
 
+    @property
+    def feeds(self) -> bool:
+        """The text itself says what is read here. A file is read as it will be, like a script that is run."""
+        return not self.writes and (self.data is not None or self.target.text.startswith("/dev/fd/"))
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -37,6 +42,10 @@ class Segment:
     assignments: tuple[tuple[str, Word], ...] = ()
     transparent: bool = False
     """A wrapper such as `env` or `sh -c`: what it runs is a segment of its own, and is what a mode judges."""
+    unwrapped: bool = False
+    """Every word of it is accounted for: what it runs is a segment of its own."""
+    fed: bool = False
+    """Its standard input may come from another command of the text, or from a here-document around it."""
 
 
 @dataclass
@@ -46,6 +55,7 @@ class _Pending:
     assignments: list[tuple[str, Word]] = field(default_factory=list)
     closed: bool = False
     """After `&>`, where bash and dash disagree about the words that follow."""
+    fed: bool = False
 
 
 def parse(text: str, depth: int = 0) -> list[Segment]:
@@ -57,7 +67,16 @@ def parse(text: str, depth: int = 0) -> list[Segment]:
     values = [word.text for segment in scanner.found for _, word in segment.assignments]
     if scanner.arithmetic and any("$(" in value or "`" in value for value in values):
         raise Unparsable("arithmetic could run the code in a variable")
-    return scanner.found
+    return _fed(scanner.found, functions=scanner.functions)
+
+
+def _fed(found: list[Segment], *, functions: bool) -> list[Segment]:
+    """Mark every command as fed where it cannot be told which are: a group, an `exec` or a function is given input."""
+    inputs = [each for each in found if any(redirect.feeds for redirect in each.redirects)]
+    groups = [each for each in inputs if not each.words or each.words[0].text == "exec"]
+    if groups or (functions and (inputs or any(each.fed for each in found))):
+        return [replace(each, fed=True) for each in found]
+    return found
 
 
 class _Scanner(WordReader):
@@ -69,6 +88,12 @@ class _Scanner(WordReader):
         self._heredocs: list[tuple[_Pending, int, str, bool, bool]] = []
         """Owner, index of its redirect, delimiter, whether quoted, whether tabs are stripped."""
         self._waiting: list[_Pending] = []
+        self.functions = False
+        """Whether a function is defined."""
+        self._fed = False
+        """A pipe leads to the next command."""
+        self._fed_on = False
+        """A pipe leads to a group of commands; where it ends is not looked for."""
 
     def commands(self, closing: str) -> None:
         """Read commands up to the unquoted `closing` (a `)` or the end of the text)."""
@@ -104,8 +129,12 @@ class _Scanner(WordReader):
             self.pos += 3 if self.text.startswith("&>>", self.pos) else 2
             self._redirect_to(current, writes=True)
             current.closed = True
+        elif char == "|" and not self.text.startswith("||", self.pos):
+            self.pos += 2 if self.text.startswith("|&", self.pos) else 1
+            current = self._end(current)
+            self._fed = True
         elif char in ";&|":
-            self.pos += 1
+            self.pos += 2 if self.text.startswith("||", self.pos) else 1
             current = self._end(current)
         elif char == "(":
             current = self._parenthesis(current)
@@ -137,17 +166,20 @@ class _Scanner(WordReader):
                 raise Unparsable("a `for` of this form")
             current.assignments.append((name, Word(ANY)))
             start = len(words)
+            self._fed_on = self._fed_on or self._fed
         if words[start:] or current.redirects or current.assignments:
             here = any(owner is current for owner, *_ in self._heredocs)
             if here:
                 self._waiting.append(current)
             current.words = words[start:]
+            current.fed = self._fed or self._fed_on
+            self._fed = False
             if not here:
                 self._keep(current)
         return _Pending()
 
     def _keep(self, done: _Pending) -> None:
-        self.found.append(Segment(tuple(done.words), tuple(done.redirects), tuple(done.assignments)))
+        self.found.append(Segment(tuple(done.words), tuple(done.redirects), tuple(done.assignments), fed=done.fed))
 
     def _word_token(self, current: _Pending) -> None:
         if current.closed:
@@ -162,6 +194,7 @@ class _Scanner(WordReader):
         if not current.words:
             if word.bare == word.text and not current.assignments and not current.redirects:
                 if word.text in _SKIPPED:
+                    self._fed_on = self._fed_on or self._fed
                     return
                 if word.text in _REFUSED:
                     raise Unparsable(f"`{word.text}` is not modelled")
@@ -169,7 +202,8 @@ class _Scanner(WordReader):
             if assignment:
                 if self.peek() == "(":
                     raise Unparsable("arrays are not modelled")
-                current.assignments.append((assignment[1], Word(word.text[assignment.end() :])))
+                added = ANY if assignment[0].endswith("+=") else ""
+                current.assignments.append((assignment[1], Word(added + word.text[assignment.end() :])))
                 return
         current.words.append(word)
 
@@ -178,12 +212,14 @@ class _Scanner(WordReader):
         if self.peek() == "(":
             raise Unparsable("`((` is not modelled")
         if not (current.words or current.assignments or current.redirects or current.closed):
+            self._fed_on = self._fed_on or self._fed
             self.nested()
             return _Pending()
         self._blanks()
         single = len(current.words) == 1 and not current.assignments and not current.redirects
         if self.peek() == ")" and single and NAME.fullmatch(current.words[0].bare):
             self.pos += 1
+            self.functions = True
             return _Pending()
         raise Unparsable("a '(' inside a command")
 
@@ -191,13 +227,20 @@ class _Scanner(WordReader):
         if self._heredocs:
             raise Unparsable("a substitution on the line of a here-document")
         self.deeper()
+        before = self._fed
         self.commands(closing=")")
+        self._fed = before
         self.depth -= 1
 
     def commands_of(self, code: str) -> None:
-        inner = _Scanner(code, self.depth + 1)
+        inner = self._inner(code)
         inner.commands(closing="")
         self._adopt(inner)
+
+    def _inner(self, code: str) -> _Scanner:
+        inner = _Scanner(code, self.depth + 1)
+        inner._fed, inner._fed_on = self._fed, self._fed_on
+        return inner
 
     # -- redirections ----------------------------------------------------------------------------------------------
 
@@ -262,7 +305,7 @@ class _Scanner(WordReader):
         self._waiting = []
 
     def _expanded(self, body: str) -> str:
-        inner = _Scanner(body, self.depth + 1)
+        inner = self._inner(body)
         text = inner.double_quoted(ends_at_quote=False)
         self._adopt(inner)
         return text
@@ -270,3 +313,4 @@ class _Scanner(WordReader):
     def _adopt(self, inner: _Scanner) -> None:
         self.found += inner.found
         self.arithmetic = self.arithmetic or inner.arithmetic
+        self.functions = self.functions or inner.functions

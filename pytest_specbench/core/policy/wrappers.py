@@ -67,15 +67,24 @@ _WRAPPERS = {
 
 def expand(text: str) -> list[Segment]:
     """Parse `text` and return every command that it would run, wrapped ones too. Raises Unparsable."""
+    return expand_all(parse(text))
+
+
+def expand_all(segments: Sequence[Segment]) -> list[Segment]:
+    """Return these commands and every command that they would run. Raises Unparsable."""
     found: list[Segment] = []
-    work = [(segment, 0) for segment in parse(text)]
+    work = [(segment, 0) for segment in segments]
     while work:
         segment, depth = work.pop(0)
         if depth > _MAX_DEPTH:
             raise Unparsable("commands are wrapped too deeply")
         own, inner = _look_through(segment, depth)
         found.append(own)
-        work += [(each, depth + 1) for each in inner]
+        feeds = any(redirect.feeds for redirect in own.redirects)
+        for each in inner:
+            # What has no redirections of its own reads what the wrapper was given.
+            fed = each.fed or own.fed or (feeds and not each.redirects)
+            work.append((replace(each, fed=fed), depth + 1))
     return found
 
 
@@ -115,8 +124,13 @@ def _unwrapped(segment: Segment, wrapper: _Wrapper, name: str) -> tuple[Segment,
     while wrapper.assignments and rest and (match := re.match(r"([A-Za-z_][A-Za-z0-9_]*)=", rest[0].text)):
         assignments.append((match[1], Word(rest.pop(0).text[match.end() :])))
     own = replace(
-        segment, assignments=(*segment.assignments, *assignments), transparent=wrapper.transparent and bool(rest)
+        segment,
+        assignments=(*segment.assignments, *assignments),
+        transparent=wrapper.transparent and bool(rest),
+        unwrapped=True,
     )
+    if not rest and name == "chroot":
+        raise Unparsable("`chroot` alone runs a shell")
     if not rest:
         return own, []
     if replaced:
@@ -175,7 +189,7 @@ def _evaluated(segment: Segment, name: str, depth: int) -> tuple[Segment, list[S
         words = words[:1]
     if any(not word.literal for word in words):
         raise Unparsable(f"the code of `{name}` is only known when it runs")
-    return replace(segment, transparent=True), _code(Word(" ".join(word.text for word in words)), name, depth)
+    return replace(segment, transparent=True, unwrapped=True), _code(Word(" ".join(word.text for word in words)), name, depth)
 
 
 def _shell(segment: Segment, depth: int) -> tuple[Segment, list[Segment]]:
@@ -199,13 +213,13 @@ def _shell(segment: Segment, depth: int) -> tuple[Segment, list[Segment]]:
     if takes_code:
         if not rest:
             raise Unparsable(f"`{name} -c` without its code")
-        return replace(segment, transparent=True), _code(rest[0], f"{name} -c", depth)
+        return replace(segment, transparent=True, unwrapped=True), _code(rest[0], f"{name} -c", depth)
     if rest and not reads_input:
         return segment, []
     inputs = [redirect for redirect in segment.redirects if not redirect.writes]
     if len(inputs) != 1 or inputs[0].data is None or not inputs[0].stdin:
         raise Unparsable(f"`{name}` reads its code from standard input")
-    return replace(segment, transparent=True), _code(inputs[0].data, name, depth)
+    return replace(segment, transparent=True, unwrapped=True), _code(inputs[0].data, name, depth)
 
 
 def _find_commands(segment: Segment) -> list[Segment]:
