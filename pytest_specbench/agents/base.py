@@ -100,7 +100,9 @@ class Agent(Protocol):
     name: str
     version: str
     acts_freely: bool
-    """True when its commands cannot be policed one by one: it then needs the approval mode `full-access`."""
+    """False promises that each command goes through `Shell.run` by itself, where it is policed. Anything else, and
+    nothing said, counts as true: it then needs the approval mode `full-access`, and a scenario with deny rules refuses it.
+    """
     trusted: bool
     """True when what it does is known beforehand, like a solution script: it may run unisolated."""
     trusted_in_replay: bool

@@ -35,6 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _validate(arguments: argparse.Namespace) -> int:
     """Check every scenario file and print every problem; exit 1 when there is one."""
+    from pytest_specbench.agents.deny_rules import check_deny_rules
     from pytest_specbench.commands.settings import settings_here
     from pytest_specbench.scenarios.loader import check_unique, find_scenarios, load_scenario
     from pytest_specbench.verifiers import CHECKS
@@ -46,7 +47,10 @@ def _validate(arguments: argparse.Namespace) -> int:
         problems.append(f"no scenario file below {', '.join(map(str, arguments.paths))}; expected *.scenario.yaml")
     for path in files:
         try:
-            loaded.append(load_scenario(path, known_checks=CHECKS.names()))
+            one = load_scenario(path, known_checks=CHECKS.names())
+            if one.scenario.allow.deny:
+                check_deny_rules(one, asked_for=settings_here().agent)
+            loaded.append(one)
         except ScenarioError as error:
             problems.append(str(error))
     try:

@@ -70,6 +70,18 @@ def check_mode(loaded: LoadedScenario, settings: Settings, *, acts_freely: bool)
         )
 
 
+def check_deny(loaded: LoadedScenario, *, acts_freely: bool) -> None:
+    """Collection asks the agent's class; an agent may still act freely by its options."""
+    if acts_freely and loaded.scenario.allow.deny:
+        raise BlockedError(
+            "the agent is not held to the deny rules: with these options, its commands are not policed one by one",
+            cause=Cause.CONFIGURATION,
+            where=loaded.where("allow", "deny"),
+            expected="no deny rules here, or an agent that says `acts_freely = False`",
+            hint="take the rules out, and have the sandbox keep out of reach what must be",
+        )
+
+
 def check_host(loaded: LoadedScenario) -> None:
     """The host must have the CPUs that the scenario asks for."""
     wanted, there = loaded.scenario.runner.cpus, os.cpu_count() or 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_specbench.agents.base import Agent, AgentTask
+from pytest_specbench.agents.deny_rules import acts_freely
 from pytest_specbench.agents.shell import CommandPolicy
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.fingerprint import fingerprint
@@ -19,6 +20,7 @@ from pytest_specbench.gate.agent import REPLAY, agent_asked_for, agent_maker, di
 from pytest_specbench.gate.conditions import (
     check_clean,
     check_dataset,
+    check_deny,
     check_host,
     check_isolation,
     check_keeping,
@@ -106,7 +108,9 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
     check_host(loaded)
     observed = observe(loaded, settings)
     agent = observed.make_agent()
-    check_mode(loaded, settings, acts_freely=agent.acts_freely)
+    free = acts_freely(agent)
+    check_mode(loaded, settings, acts_freely=free)
+    check_deny(loaded, acts_freely=free)
     check_isolation(
         loaded,
         settings,
@@ -124,7 +128,7 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
         spec=_spec(loaded, settings),
         image=observed.image,
         fixtures=observed.fixtures,
-        policy=_policy(loaded, settings, acts_freely=agent.acts_freely),
+        policy=_policy(loaded, settings, acts_freely=free),
         secrets=secrets_of(loaded),
         redactor=Redactor.from_environment(scenario.secrets, os.environ),
         invocation=_invocation(loaded, settings, observed),

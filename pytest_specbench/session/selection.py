@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_specbench.agents.deny_rules import check_deny_rules
 from pytest_specbench.core.errors import DatasetError, ScenarioError
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
@@ -33,7 +34,9 @@ class Selection:
         """Ids of the scenarios that were collected, and that -k, -m or --deselect left out."""
 
     def claim(self, loaded: LoadedScenario) -> None:
-        """Take a scenario in; a second file with the same id is an error. The same file may be collected again."""
+        """Take a scenario in. A second file with the same id is an error, and so are deny rules that the agent that would
+        run it is not held to. The same file may be collected again.
+        """
         scenario_id = loaded.scenario.scenario_id
         first = self._claimed.setdefault(scenario_id, loaded.given)
         if first != loaded.given:
@@ -44,6 +47,8 @@ class Selection:
             )
         if not self._in_dataset(loaded):
             self._outside.add(scenario_id)
+        elif not self._settings.scenarios or scenario_id in self._settings.scenarios:
+            check_deny_rules(loaded, asked_for=self._settings.agent)
 
     def select(self, items: list[pytest.Item], *, broken: bool) -> None:
         """Leave out scenarios that `--specbench-scenarios` or `--specbench-dataset` does not name.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from pytest_specbench.agents.base import USAGE, Agent, AgentOutcome, AgentTask, Interruptible
+from pytest_specbench.agents.deny_rules import acts_freely
 from pytest_specbench.agents.shell import PolicedShell
 from pytest_specbench.core.deadline import DeadlineExceededError, run_bounded
 from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError, SpecbenchError
@@ -34,7 +35,7 @@ def act_in(plan: TrialPlan, agent: Agent, sandbox: Sandbox, journal: TrialJourna
         journal,
         policy=plan.policy,
         deadline=deadline,
-        command_sec=None if agent.acts_freely else scenario.limits.command_sec,
+        command_sec=None if acts_freely(agent) else scenario.limits.command_sec,
         environment={**plan.spec.environment, **plan.secrets},
     )
     plan.progress("agent", 0)
