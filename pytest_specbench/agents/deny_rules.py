@@ -26,7 +26,7 @@ def check_deny_rules(loaded: LoadedScenario, *, asked_for: str | None) -> None:
         return
     own = loaded.scenario.agent.name
     name = own if asked_for is None else asked_for
-    by = "" if name == own else f", which the invocation puts in place of {own!r}"
+    by = "" if name == own else f", which the invocation puts in place of {own!r},"
     where = loaded.where("allow", "deny")
     try:
         agent_class = AGENTS.load(name)

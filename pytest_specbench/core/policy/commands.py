@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_specbench.core.policy.words import ANY, GLOB, Word
+from pytest_specbench.core.policy.paths import is_workdir, path_problem, pattern_problem, shown, tested_problem
+from pytest_specbench.core.policy.words import ANY, Word
 
 _HARMLESS_VARIABLE = re.compile(r"LC_[A-Z]+|LANG|LANGUAGE|TZ|COLUMNS|LINES|NO_COLOR|TERM|[a-z][a-z0-9_]*")
 _DANGEROUS_VARIABLE = re.compile(
@@ -28,13 +28,19 @@ class Known:
     """A command that a mode allows by itself.
 
     `forbidden_short`: letters of options that make it write, run or read what is not named; `forbidden_long`: the same
-    for long options and for find's, abbreviations included. `text`: its operands are no paths. `pattern`: the first
-    operand is a pattern. `text_options`: short options whose value is no path. `operands`: how many it may have.
+    for long options and for find's, abbreviations included, unless `exact_long` has them as they are. `text`: its
+    operands are no paths, but for those with a slash where `slashed`. `pattern`: the first operand is a pattern.
+    `text_options`: short options whose value is always the next word, and no path. `operands`: how many it may have.
+    `tests`: its words are paths when an operator for files is among them. `writes`: to the paths that it names.
     """
 
     forbidden_short: str = ""
     forbidden_long: tuple[str, ...] = ()
+    exact_long: tuple[str, ...] = ()
     text: bool = False
+    slashed: bool = False
+    tests: bool = False
+    writes: bool = False
     pattern: bool = False
     text_options: str = ""
     operands: int | None = None
@@ -42,7 +48,9 @@ class Known:
 
 
 _TEXT, _FILES = Known(text=True), Known()
-_GREP = Known(pattern=True)
+_TEST, _SLASHED = Known(text=True, tests=True), Known(text=True, slashed=True)
+_WRITER = Known(writes=True)
+_GREP = Known(pattern=True, forbidden_long=("--file", "--exclude-from"), exact_long=("--exclude",))
 _FIND = ("-exec", "-execdir", "-ok", "-okdir", "-delete", "-fprint", "-fprint0", "-fprintf", "-fls", "-files0-from")
 _GIT = (
     "status",
@@ -58,11 +66,11 @@ _GIT = (
     "ls-tree",
 )
 READERS: Mapping[str, Known] = {
-    **dict.fromkeys(("echo", "printf", "true", "false", ":", "test", "[", "[[", "pwd", "whoami", "id", "uname"), _TEXT),
-    **dict.fromkeys(
-        ("tr", "seq", "sleep", "basename", "dirname", "expr", "which", "type", "exit", "return", "break"), _TEXT
-    ),
-    **dict.fromkeys(("continue", "command", "nproc", "set", "shift", "wait"), _TEXT),
+    **dict.fromkeys(("echo", "printf", "true", "false", ":", "pwd", "whoami", "id", "uname"), _TEXT),
+    **dict.fromkeys(("tr", "seq", "sleep", "basename", "dirname", "expr", "exit", "return", "break"), _TEXT),
+    **dict.fromkeys(("continue", "nproc", "set", "shift", "wait"), _TEXT),
+    **dict.fromkeys(("test", "[", "[["), _TEST),
+    **dict.fromkeys(("which", "type", "command"), _SLASHED),
     **dict.fromkeys(
         ("cat", "ls", "nl", "tac", "cmp", "stat", "realpath", "readlink", "rev", "fold", "join", "comm"), _FILES
     ),
@@ -78,11 +86,11 @@ READERS: Mapping[str, Known] = {
     "uniq": Known(operands=1),
     "cut": Known(text_options="dfcb"),
     "paste": Known(text_options="d"),
-    "column": Known(text_options="st"),
+    "column": Known(text_options="s"),
     "diff": Known(forbidden_long=("--output",)),
     "file": Known("Cmz", ("--compile", "--magic-file", "--uncompress")),
     "tree": Known("oR", ("--output",)),
-    "date": Known("s", ("--set",), text=True, operands=0),
+    "date": Known("sfr", ("--set", "--file", "--reference"), text=True, operands=0),
     "find": Known(forbidden_long=_FIND),
     "git": Known(
         "cO", ("--output", "--ext-diff", "--textconv", "--exec-path", "--config-env", "--git-dir"), subcommands=_GIT
@@ -91,8 +99,8 @@ READERS: Mapping[str, Known] = {
 """What `minimal` allows: commands that read. `sed` is judged by `sed_is_harmless`."""
 
 WRITERS: Mapping[str, Known] = {
-    **dict.fromkeys(("mkdir", "cp", "mv", "touch", "rm", "rmdir", "ln", "tee"), _FILES),
-    "chmod": Known(pattern=True),
+    **dict.fromkeys(("mkdir", "cp", "mv", "touch", "rm", "rmdir", "ln", "tee"), _WRITER),
+    "chmod": Known(pattern=True, writes=True, forbidden_long=("--reference",)),
 }
 """What `trusted` allows besides: commands that write to the paths that they name."""
 
@@ -121,28 +129,6 @@ def declaration_problem(words: Sequence[Word], *, trusted: bool) -> str | None:
     return None
 
 
-def path_problem(word: Word, workdir: str) -> str | None:
-    """Why a path may lead out of the workdir, or null. Links are not followed: this looks at names only."""
-    text = word.text
-    if ANY in text:
-        return "it has a path that is only known when it runs"
-    # In some shells `.*` stands for `..` as well.
-    if any(part.startswith(".") and GLOB in part for part in text.split("/")):
-        return f"the path {shown(text)!r} may lead out of {workdir}"
-    if re.fullmatch(r"-|/dev/(?:null|stdin|stdout|stderr|fd/[0-9]+)", text):
-        return None
-    full = posixpath.normpath(posixpath.join(workdir, text))
-    root = posixpath.normpath(workdir).rstrip("/")
-    if full == root or full.startswith(f"{root}/"):
-        return None
-    return f"the path {shown(text)!r} is outside of {workdir}"
-
-
-def shown(text: str) -> str:
-    """A word's text for people: unknown parts as `...`, globs as `*`."""
-    return text.replace(ANY, "...").replace(GLOB, "*")
-
-
 def command_problem(known: Known, words: Sequence[Word], workdir: str) -> str | None:
     """Why this use of a known command is not harmless, or null."""
     if known.subcommands:
@@ -159,15 +145,36 @@ def command_problem(known: Known, words: Sequence[Word], workdir: str) -> str | 
     operands = [word for word in arguments if not word.text.startswith(("-", "+"))]
     if known.operands is not None and len(operands) > known.operands:
         return f"it may have at most {known.operands} operands"
+    if known.tests:
+        return tested_problem(arguments, workdir)
     if known.text:
-        return None
+        problems = (_text_problem(known, word, workdir) for word in arguments)
+        return next((problem for problem in problems if problem), None)
     if words[0].text.rpartition("/")[2] == "cd" and not operands:
         return "`cd` alone leads to the home directory"
     for word in _paths(known, arguments):
-        problem = path_problem(word, workdir)
+        problem = path_problem(word, workdir, writes=known.writes)
+        if problem is None and known.writes and is_workdir(word.text, workdir) and _takes_all(words, word):
+            problem = "it changes the whole workdir, and with it what belongs to git"
         if problem:
             return problem
     return None
+
+
+def _takes_all(words: Sequence[Word], folder: Word) -> bool:
+    """Whether what it does to the folder it does to everything in there."""
+    name = words[0].text.rpartition("/")[2]
+    options = [word.text for word in words[1:] if word.text.startswith("-")]
+    recursive = any(
+        names_option(text, ("--recursive",)) or (text[1:2] != "-" and re.search("[rR]", text)) for text in options
+    )
+    return (name in ("rm", "chmod") and recursive) or (name == "mv" and folder is not words[-1])
+
+
+def _text_problem(known: Known, word: Word, workdir: str) -> str | None:
+    if known.slashed and "/" in word.text:
+        return path_problem(word, workdir)
+    return pattern_problem(word, workdir)
 
 
 def names_option(text: str, options: Sequence[str]) -> bool:
@@ -182,7 +189,7 @@ def _option_problem(known: Known, word: Word) -> str | None:
         return "it has an argument that is only known when it runs, and might be an option"
     if not text.startswith("-") or text in ("-", "--"):
         return None
-    if names_option(text, known.forbidden_long):
+    if text.partition("=")[0] not in known.exact_long and names_option(text, known.forbidden_long):
         return f"the option {shown(text)} is not allowed"
     if not text.startswith("--") and any(letter in known.forbidden_short for letter in text[1:]):
         return f"the option {shown(text)} is not allowed"
@@ -208,6 +215,8 @@ def _paths(known: Known, arguments: Sequence[Word]) -> list[Word]:
             pattern = False
         else:
             found.append(word)
+            if text.startswith("@"):  # some programs read more words from there
+                found.append(Word(text[1:]))
     return found
 
 
@@ -232,9 +241,11 @@ def _inside_option(known: Known, text: str) -> list[Word]:
 def sed_problem(words: Sequence[Word], workdir: str, *, trusted: bool) -> str | None:
     """Why this `sed` is not harmless, or null. Its script may print, delete and substitute; `-i` needs `trusted`."""
     rest = list(words[1:])
+    writes = False
     while rest and rest[0].text.startswith("-"):
         option = rest.pop(0).text
         if re.fullmatch(r"-(?:[nErsz]*)i(?:\.[A-Za-z]+)?|--in-place", option) and trusted:
+            writes = True
             continue
         if option in ("-e", "-ne"):
             break
@@ -249,7 +260,9 @@ def sed_problem(words: Sequence[Word], workdir: str, *, trusted: bool) -> str | 
             return "the script of sed does more than print, delete and substitute"
         at = match.end()
     for word in rest[1:]:
-        problem = path_problem(word, workdir) if not word.text.startswith("-") else f"{word.text} after sed's script"
+        if word.text.startswith("-"):
+            return f"{word.text} after sed's script"
+        problem = path_problem(word, workdir, writes=writes)
         if problem:
             return problem
     return None

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_specbench.core.globs import could_match, could_occur, spellings
-from pytest_specbench.core.policy.commands import DECLARING, shown
+from pytest_specbench.core.policy.commands import DECLARING
+from pytest_specbench.core.policy.paths import shown
 from pytest_specbench.core.policy.programs import Runs, base_name, reads_code, runs
 from pytest_specbench.core.policy.readings import expands, readings, starts
 from pytest_specbench.core.policy.syntax import Segment, parse
-from pytest_specbench.core.policy.words import ANY, Unparsable, Word
+from pytest_specbench.core.policy.words import ANY, GLOB, Unparsable, Word
 from pytest_specbench.core.policy.wrappers import expand_all
 
 _MOST_COMMANDS = 5_000
@@ -79,9 +80,11 @@ def _named(segment: Segment, deny: Sequence[str]) -> Denied | None:
 
 def _looked_through(segment: Segment, deny: Sequence[str]) -> Denied | None:
     for name, value in _variables(segment):
-        if ANY in value.text and _RUN_VARIABLE.fullmatch(name):
+        if not value.literal and _RUN_VARIABLE.fullmatch(name):
             return Denied(deny[0], _text(segment), f"the variable {name} may name a command")
-        rule = next((rule for rule in deny if _occurs(rule, value.text.replace(ANY, ""), shell=True)), None)
+        # Of another variable only what the text says counts: used as a command's name, it is not understood anyway.
+        known = "" if GLOB in value.text else value.text.replace(ANY, "")
+        rule = next((rule for rule in deny if _occurs(rule, known, shell=True)), None)
         if rule is not None:
             return Denied(rule, _text(segment), f"the variable {name} may name it")
     if not segment.words or segment.unwrapped:

@@ -18,12 +18,11 @@ from pytest_specbench.core.policy.commands import (
     WRITERS,
     command_problem,
     declaration_problem,
-    path_problem,
     sed_problem,
-    shown,
     variable_problem,
 )
 from pytest_specbench.core.policy.denying import Denied, find_denied, may_occur
+from pytest_specbench.core.policy.paths import in_git, path_problem, pattern_problem, shown, value_problem
 from pytest_specbench.core.policy.syntax import Segment
 from pytest_specbench.core.policy.words import Unparsable
 from pytest_specbench.core.policy.wrappers import expand
@@ -78,6 +77,8 @@ def decide(
     if mode is ApprovalMode.FULL_ACCESS:
         return Decision(True, "the mode full-access allows what no rule denies")
     rules: list[str] = []
+    if any(_enters_git(segment) for segment in segments) and any(_writes(segment) for segment in segments):
+        return Decision(False, f"the mode {mode} does not allow it to write where it enters what belongs to git")
     for segment in segments:
         decision = _judge(segment, mode, allow, workdir)
         if not decision.allowed:
@@ -110,9 +111,10 @@ def _judge(segment: Segment, mode: ApprovalMode, allow: Sequence[str], workdir: 
     """Whether `mode` allows one command, its redirections and the variables that it sets."""
     trusted = mode is ApprovalMode.TRUSTED
     problems = [variable_problem(name, trusted=trusted) for name, _ in segment.assignments]
+    problems += [value_problem(value, workdir) for _, value in segment.assignments]
     for redirect in segment.redirects:
         if redirect.data is None:
-            problems.append(path_problem(redirect.target, workdir))
+            problems.append(path_problem(redirect.target, workdir, writes=redirect.writes))
             if (
                 redirect.writes
                 and not trusted
@@ -129,6 +131,15 @@ def _judge(segment: Segment, mode: ApprovalMode, allow: Sequence[str], workdir: 
         return Decision(True, f"the mode {mode} allows it", rule)
     text = shown(" ".join(word.text for word in segment.words)) or "the redirection"
     return Decision(False, f"the mode {mode} does not allow `{_short(text)}`: {problem}")
+
+
+def _enters_git(segment: Segment) -> bool:
+    return bool(segment.words) and segment.words[0].text == "cd" and any(in_git(word.text) for word in segment.words)
+
+
+def _writes(segment: Segment) -> bool:
+    name = segment.words[0].text.rpartition("/")[2] if segment.words else ""
+    return name in WRITERS or name == "sed" or any(redirect.writes for redirect in segment.redirects)
 
 
 def _use_problem(segment: Segment, workdir: str, *, trusted: bool) -> str | None:

@@ -164,7 +164,7 @@ class _Scanner(WordReader):
             name = words[1].text if len(words) > 1 else ""
             if not NAME.fullmatch(name) or (len(words) > 2 and words[2].text != "in"):
                 raise Unparsable("a `for` of this form")
-            current.assignments.append((name, Word(ANY)))
+            current.assignments += [(name, Word(ANY)), *((name, word) for word in words[3:])]
             start = len(words)
             self._fed_on = self._fed_on or self._fed
         if words[start:] or current.redirects or current.assignments:

@@ -219,7 +219,7 @@ class WordReader(ABC):
 def _finished(text: str, bare: str | None) -> Word:
     """Decide what an unquoted `[` or `{` makes of the word; from there on it is only known when it runs."""
     if re.search(_BRACE + r".*(?:,|\.\.).*\}", text, re.DOTALL):
-        return Word(ANY)
+        return Word(ANY + GLOB if GLOB in text or _BRACKET in text else ANY)
     text = text.replace(_BRACE, "{")
     if text not in (_BRACKET, _BRACKET * 2):
         head, bracket, _ = text.partition(_BRACKET)

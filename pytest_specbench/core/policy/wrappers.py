@@ -208,7 +208,9 @@ def _shell(segment: Segment, depth: int) -> tuple[Segment, list[Segment]]:
             raise Unparsable(f"the option {word.text!r} of `{name}` is not known here")
         takes_code = takes_code or (word.text[0] == "-" and "c" in word.text)
         reads_input = reads_input or "s" in word.text
-        for _ in range(word.text.count("o") + word.text.count("O")):
+        if "O" in word.text:
+            raise Unparsable(f"`{name} -O` changes how its code is read")
+        for _ in range(word.text.count("o")):
             _value(rest, name)
     if takes_code:
         if not rest:
