@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from scenario_files import Project
 
 DENY = {"allow": {"deny": ["curl*"]}}
@@ -63,9 +62,7 @@ def test_an_agent_that_acts_freely_is_refused_at_file_line_and_key(either: Proje
 
 
 @pytest.mark.parametrize(("name", "held"), [("Policed", True), ("Silent", False), ("Computed", False)])
-def test_an_agent_of_somebody_else_is_held_only_where_its_class_says_so(
-    agents: Project, name: str, held: bool
-) -> None:
+def test_an_agent_of_somebody_else_is_held_only_where_its_class_says_so(agents: Project, name: str, held: bool) -> None:
     agents.scenario(agent={"name": f"silence:{name}"}, **DENY)
 
     ran = agents.run()

@@ -100,8 +100,8 @@ class Agent(Protocol):
     name: str
     version: str
     acts_freely: bool
-    """False promises that each command goes through `Shell.run` by itself, where it is policed. Anything else, and
-    nothing said, counts as true: it then needs the approval mode `full-access`, and a scenario with deny rules refuses it.
+    """False promises that each command goes through `Shell.run` by itself, where it is policed. Anything else,
+    and nothing said, counts as true: it then needs the approval mode `full-access`, and deny rules refuse it.
     """
     trusted: bool
     """True when what it does is known beforehand, like a solution script: it may run unisolated."""

@@ -34,8 +34,8 @@ class Selection:
         """Ids of the scenarios that were collected, and that -k, -m or --deselect left out."""
 
     def claim(self, loaded: LoadedScenario) -> None:
-        """Take a scenario in. A second file with the same id is an error, and so are deny rules that the agent that would
-        run it is not held to. The same file may be collected again.
+        """Take a scenario in. A second file with the same id is an error, and so are deny rules that the agent which
+        would run it is not held to. The same file may be collected again.
         """
         scenario_id = loaded.scenario.scenario_id
         first = self._claimed.setdefault(scenario_id, loaded.given)

@@ -152,13 +152,15 @@ def command_problem(known: Known, words: Sequence[Word], workdir: str) -> str | 
         return next((problem for problem in problems if problem), None)
     if words[0].text.rpartition("/")[2] == "cd" and not operands:
         return "`cd` alone leads to the home directory"
-    for word in _paths(known, arguments):
-        problem = path_problem(word, workdir, writes=known.writes)
-        if problem is None and known.writes and is_workdir(word.text, workdir) and _takes_all(words, word):
-            problem = "it changes the whole workdir, and with it what belongs to git"
-        if problem:
-            return problem
-    return None
+    problems = (_operand_problem(known, words, word, workdir) for word in _paths(known, arguments))
+    return next((problem for problem in problems if problem), None)
+
+
+def _operand_problem(known: Known, words: Sequence[Word], operand: Word, workdir: str) -> str | None:
+    problem = path_problem(operand, workdir, writes=known.writes)
+    if problem is None and known.writes and is_workdir(operand.text, workdir) and _takes_all(words, operand):
+        return "it changes the whole workdir, and with it what belongs to git"
+    return problem
 
 
 def _takes_all(words: Sequence[Word], folder: Word) -> bool:

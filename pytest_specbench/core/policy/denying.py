@@ -65,7 +65,8 @@ def find_denied(segments: Sequence[Segment], deny: Sequence[str]) -> Denied | No
 
 def may_occur(text: str, deny: Sequence[str]) -> str | None:
     """The first rule that may match something in a text of which nothing else is known."""
-    return next((rule for rule in deny if _occurs(rule, text, shell=True)), None)
+    found = (rule for rule in deny if _occurs(rule, text, of_shell=True))
+    return next(found, None)
 
 
 def _named(segment: Segment, deny: Sequence[str]) -> Denied | None:
@@ -80,11 +81,11 @@ def _named(segment: Segment, deny: Sequence[str]) -> Denied | None:
 
 def _looked_through(segment: Segment, deny: Sequence[str]) -> Denied | None:
     for name, value in _variables(segment):
-        if not value.literal and _RUN_VARIABLE.fullmatch(name):
+        if _RUN_VARIABLE.fullmatch(name) and (not value.literal or _DESCRIPTOR.match(value.text)):
             return Denied(deny[0], _text(segment), f"the variable {name} may name a command")
         # Of another variable only what the text says counts: used as a command's name, it is not understood anyway.
         known = "" if GLOB in value.text else value.text.replace(ANY, "")
-        rule = next((rule for rule in deny if _occurs(rule, known, shell=True)), None)
+        rule = next((rule for rule in deny if _occurs(rule, known, of_shell=True)), None)
         if rule is not None:
             return Denied(rule, _text(segment), f"the variable {name} may name it")
     if not segment.words or segment.unwrapped:
@@ -98,7 +99,7 @@ def _looked_through(segment: Segment, deny: Sequence[str]) -> Denied | None:
     texts = [*(word.text for word in segment.words[1:]), *_inputs(segment)]
     plain = " ".join(texts)
     for rule in deny:
-        if _occurs(rule, plain, shell=may is Runs.ANYTHING) or _behind_options(rule, segment.words):
+        if _occurs(rule, plain, of_shell=may is Runs.ANYTHING) or _behind_options(rule, segment.words):
             return Denied(rule, _text(segment), f"of its words, {may.value}")
     return None
 
@@ -106,7 +107,7 @@ def _looked_through(segment: Segment, deny: Sequence[str]) -> Denied | None:
 def _unresolved(segment: Segment, may: Runs) -> str | None:
     """Why nobody can tell what a program runs that may run something."""
     if may is Runs.WHAT_A_SCRIPT_MAKES:
-        return may.value
+        return str(may.value)
     if segment.words[0].text == "alias" and len(segment.words) > 1:
         return "another word may then stand for it"
     if any(ANY in word.text for word in segment.words[1:]):
@@ -123,7 +124,10 @@ def _unresolved(segment: Segment, may: Runs) -> str | None:
 
 
 def _shell_texts(segment: Segment) -> Iterator[Segment]:
-    """The commands in the words and in the input of a program that may give them to a shell."""
+    """The commands in the words, the variables and the input of a program that may give them to a shell."""
+    for name, value in _variables(segment):
+        if _RUN_VARIABLE.fullmatch(name) and expands(value.text):
+            yield from expand_all(parse(value.text))
     if not segment.words or segment.unwrapped or runs(segment.words) is not Runs.ANYTHING:
         return
     for text in [*(part for word in segment.words[1:] for part in _parts(word.text)), *_inputs(segment)]:
@@ -136,7 +140,7 @@ def _parts(text: str) -> Iterator[str]:
     yield text
     if "=" in text:
         yield text.partition("=")[2]
-    if re.match(r"-[A-Za-z]", text) and len(text) > 2:  # noqa: PLR2004 - a dash and a letter
+    if re.match(r"-[A-Za-z]", text) and len(text) > 2:
         yield text[2:]
 
 
@@ -184,10 +188,10 @@ def _behind_options(rule: str, words: Sequence[Word]) -> bool:
     return False
 
 
-def _occurs(rule: str, text: str, *, shell: bool) -> bool:
+def _occurs(rule: str, text: str, *, of_shell: bool) -> bool:
     forms = _forms(rule)
     return any(
-        could_occur(form, reading, starts(reading)) for reading in readings(text, shell=shell) for form in forms
+        could_occur(form, reading, starts(reading)) for reading in readings(text, of_shell=of_shell) for form in forms
     )
 
 

@@ -6,7 +6,6 @@ link or a program does when it runs. What must not be reachable has to be out of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +21,7 @@ from pytest_specbench.core.policy.commands import (
     variable_problem,
 )
 from pytest_specbench.core.policy.denying import Denied, find_denied, may_occur
-from pytest_specbench.core.policy.paths import in_git, path_problem, pattern_problem, shown, value_problem
+from pytest_specbench.core.policy.paths import in_git, path_problem, shown, value_problem
 from pytest_specbench.core.policy.syntax import Segment
 from pytest_specbench.core.policy.words import Unparsable
 from pytest_specbench.core.policy.wrappers import expand

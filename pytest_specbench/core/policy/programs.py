@@ -19,18 +19,17 @@ class Runs(Enum):
     ANYTHING = "they may be a command, or text of a shell"
 
 
-_HARMLESS = frozenset(
-    """
-    [ [[ : arch b2sum base32 base64 basename break bunzip2 bzcat bzip2 cal cat cd chgrp chmod chown cksum cmp colrm column
-    comm continue csplit curl cut date declare df diff dir dircolors dirname dirs du echo egrep exit expand export
-    expr factor false fgrep file fmt fold free getconf getopts grep groups gunzip gzip head hexdump hostid hostname iconv
-    id jobs join jq kill let local locale logname look ls lsblk lscpu md5sum mkdir mkfifo mktemp nl nproc numfmt od paste
-    pathchk pgrep pidof popd pr printenv printf ps ptx pushd pwd read readlink readonly realpath return rev rm rmdir seq
-    set sha1sum sha224sum sha256sum sha384sum sha512sum shift shopt shuf sleep stat strings sum sync tac tail tee test
-    times touch tr tree true truncate tsort tty type typeset ulimit umask uname unexpand uniq unlink unset unxz unzip
-    uptime users vdir wait wc which who whoami xxd xz xzcat yes zcat zgrep
-    """.split()
-)
+_HARMLESS_NAMES = """
+[ [[ : arch b2sum base32 base64 basename break bunzip2 bzcat bzip2 cal cat cd chgrp chmod chown cksum cmp colrm
+column comm continue csplit curl cut date declare df diff dir dircolors dirname dirs du echo egrep exit expand
+export expr factor false fgrep file fmt fold free getconf getopts grep groups gunzip gzip head hexdump hostid
+hostname iconv id jobs join jq kill let local locale logname look ls lsblk lscpu md5sum mkdir mkfifo mktemp nl nproc
+numfmt od paste pathchk pgrep pidof popd pr printenv printf ps ptx pushd pwd read readlink readonly realpath return
+rev rm rmdir seq set sha1sum sha224sum sha256sum sha384sum sha512sum shift shopt shuf sleep stat strings sum sync
+tac tail tee test times touch tr tree true truncate tsort tty type typeset ulimit umask uname unexpand uniq unlink
+unset unxz unzip uptime users vdir wait wc which who whoami xxd xz xzcat yes zcat zgrep
+"""
+_HARMLESS = frozenset(_HARMLESS_NAMES.split())
 """Programs and builtins that run nothing, whatever their words are. One that is missing here is only searched."""
 
 _WITH_OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -41,13 +40,12 @@ _WITH_OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Programs that run nothing but what these options name. The commands of `find` are taken out of it before."""
 
-_GIT = frozenset(
-    """
-    add apply blame branch cat-file check-ignore checkout cherry-pick clean commit describe diff diff-tree for-each-ref
-    fsck gc hash-object init log ls-files ls-tree merge merge-base mv name-rev notes reflog reset restore rev-list
-    rev-parse revert rm shortlog show show-ref stash status switch tag worktree write-tree
-    """.split()
-)
+_GIT_NAMES = """
+add apply blame branch cat-file check-ignore checkout cherry-pick clean commit describe diff diff-tree for-each-ref
+fsck gc hash-object init log ls-files ls-tree merge merge-base mv name-rev notes reflog reset restore rev-list
+rev-parse revert rm shortlog show show-ref stash status switch tag worktree write-tree
+"""
+_GIT = frozenset(_GIT_NAMES.split())
 _NAMERS = frozenset({"cp", "mv", "ln", "link", "install", "dd", "rename"})
 """They give a file another name, under which no rule would know it."""
 _LANGUAGE = re.compile(r"(?:python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|Rscript|sqlite3)[0-9.]*")

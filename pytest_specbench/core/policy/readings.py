@@ -12,7 +12,7 @@ _EXPANSION = re.compile(r"`|\$(?=[A-Za-z_0-9{(\[@*#?!'\"$-])")
 _QUOTES = re.compile(r"\\\n|['\"\\]")
 _BETWEEN = re.compile(rf"[^\w./~*?+%@:,{ANY}{GLOB}-]+")
 _BETWEEN_ALL = re.compile(rf"[^\w./~*?{ANY}{GLOB}-]+")
-_BRACES = re.compile(r"([^\s{}]*)\{([^\s{}]*)\}([^\s{}]*)")
+_BRACES = re.compile(r"([^\s{},]*)\{([^\s{}]*)\}([^\s{},]*)")
 _SEQUENCE = re.compile(r"[A-Za-z0-9-]+\.\.")
 _ALONE = re.compile(r"(?<![\w*?./\]-])\[([^\]\s]*)\](?![\w*?./\[-])")
 _PATTERN = re.compile(r"\[[^\]\s]*\]|[*?]+")
@@ -26,14 +26,14 @@ def expands(text: str) -> bool:
     return bool(_EXPANSION.search(text))
 
 
-def readings(text: str, *, shell: bool) -> Iterator[str]:
+def readings(text: str, *, of_shell: bool) -> Iterator[str]:
     """The text in each way it may be read, ending in an unknown word, since a program may append some.
 
-    Quotes may join or part words, and so may punctuation. `shell`: patterns and braces may be a shell's. Raises
+    Quotes may join or part words, and so may punctuation. `of_shell`: patterns and braces may be a shell's. Raises
     Unparsable for too many braces.
     """
     texts = [text]
-    if shell:
+    if of_shell:
         texts += [each for each in (_braced(text), _patterns(text)) if each != text]
     done: set[str] = set()
     for each in texts:
@@ -65,7 +65,7 @@ def _one_of(inside: str) -> str:
 
 
 def _braced(text: str) -> str:
-    """The text with every word in braces in place of the braces."""
+    """The text with every word in braces in place of the braces, the innermost first."""
     for _ in range(_MOST_BRACES):
         match = _BRACES.search(text)
         if match is None:
@@ -74,7 +74,9 @@ def _braced(text: str) -> str:
         if _SEQUENCE.match(inside):
             words = before + GLOB + after
         elif "," in inside:
-            words = " ".join(before + each + after for each in inside.split(","))
+            word = re.split(r"\s", text[: match.start()])[-1]
+            between = "," if word.count("{") > word.count("}") else " "
+            words = between.join(before + each + after for each in inside.split(","))
         else:
             words = f"{before} {inside} {after}"
         text = text[: match.start()] + words + text[match.end() :]

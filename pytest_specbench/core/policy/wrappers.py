@@ -121,7 +121,7 @@ def _unwrapped(segment: Segment, wrapper: _Wrapper, name: str) -> tuple[Segment,
             raise Unparsable(f"a word before the command of `{name}` is only known when it runs")
         rest = rest[1:]
     assignments: list[tuple[str, Word]] = []
-    while wrapper.assignments and rest and (match := re.match(r"([A-Za-z_][A-Za-z0-9_]*)=", rest[0].text)):
+    while wrapper.assignments and rest and (match := re.match(r"([^=]+)=", rest[0].text)):
         assignments.append((match[1], Word(rest.pop(0).text[match.end() :])))
     own = replace(
         segment,
@@ -189,7 +189,8 @@ def _evaluated(segment: Segment, name: str, depth: int) -> tuple[Segment, list[S
         words = words[:1]
     if any(not word.literal for word in words):
         raise Unparsable(f"the code of `{name}` is only known when it runs")
-    return replace(segment, transparent=True, unwrapped=True), _code(Word(" ".join(word.text for word in words)), name, depth)
+    code = Word(" ".join(word.text for word in words))
+    return replace(segment, transparent=True, unwrapped=True), _code(code, name, depth)
 
 
 def _shell(segment: Segment, depth: int) -> tuple[Segment, list[Segment]]:
