@@ -186,6 +186,32 @@ REST = [
     'function_x() { taskset 1 "$@"; }; function_x curl',
 ]
 """Builtins, and forms of the shell that are not read."""
+SECOND_LOOK = [
+    "read x <<< 'a[$(curl x)]'; echo $((x))",
+    "set -- 'a[$(curl x)]'; echo $(($1))",
+    "x=$(echo 'a[$(curl x)]'); echo $((x))",
+    "x=$(printf 'a[\\x24(c\\165rl)]'); echo $((x))",
+    "for x in 'a[$(curl x)]'; do echo $((x)); done",
+    "echo 'c\"\"url' > >(taskset 1 sh)",
+    "tee >(true; taskset 1 sh) <<< 'c\"\"url x'",
+    "FOO='c${x}url' mytool",
+    "env FOO='c${x}url' mytool",
+    "GIT_PAGER='c${x}url' git log",
+    "BASH_ENV=<(echo curl) bash x",
+    "env BASH_ENV=<(echo curl) bash x",
+    "env 'BASH_FUNC_ls%%=() { curl x; }' bash -c ls",
+    "mytool '{{c,x},y}url'",
+    'mytool \'{"cmd":["curl","a"]}\'',
+    "bash /dev/fd/3 3<<< 'curl x'",
+    "exec 3< <(echo 'curl x'); bash /dev/fd/3",
+    "sed -f - f <<< '1e cu\"\"rl'",
+    'awk -f - <<< \'BEGIN{system("cu" "rl")}\'',
+    "f() { python3; }; echo 'import os' | f",
+    "xargs -I{} env {} < f",
+    "socat - SYSTEM:'curl x'",
+    "tmux new -d 'c\"\"url x'",
+]
+"""Found by attacks on the first version of this."""
 HARMLESS = [
     'echo "$HOME"',
     "python -m pytest -q",
@@ -243,7 +269,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(
-    "command", [*RUNNERS, *NAMES, *INPUTS, *OTHER_NAMES, *VARIABLES, *OPTIONS, *CODE, *REST], ids=repr
+    "command", [*RUNNERS, *NAMES, *INPUTS, *OTHER_NAMES, *VARIABLES, *OPTIONS, *CODE, *REST, *SECOND_LOOK], ids=repr
 )
 @pytest.mark.parametrize("rule", ["curl*", "curl *"])
 def test_what_could_become_a_denied_command_is_denied_in_every_mode(command: str, rule: str) -> None:

@@ -7,6 +7,13 @@ import pytest
 from pytest_specbench.core.policy.modes import decide
 
 OUTSIDE = [
+    "export x=/etc/*; echo $x",
+    "read x <<< '/etc/*'; echo $x",
+    "while read -r x; do echo $x; done <<< '/etc/*'",
+    "[[ a == /x/* ]]",
+    "echo /x/{a,b}*",
+    "grep --fil /x a",
+    "date --ref /x",
     "date --file=/x",
     "date -f /x",
     "date -f/x",
@@ -188,6 +195,10 @@ OUTSIDE = [
     "git config x y",
 ]
 OF_GIT = [
+    "cp a -t.git",
+    "mv -ft.git a",
+    "ln -s a -tsub/.git",
+    "command cd .git; touch x",
     "echo x > .git/config",
     "echo x > ./.git/hooks/pre-commit",
     "echo x > foo/../.git/config",

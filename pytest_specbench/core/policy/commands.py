@@ -6,7 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_specbench.core.policy.paths import is_workdir, path_problem, pattern_problem, shown, tested_problem
+from pytest_specbench.core.policy.paths import (
+    is_workdir,
+    path_problem,
+    pattern_problem,
+    shown,
+    tested_problem,
+    value_problem,
+)
 from pytest_specbench.core.policy.words import ANY, Word
 
 _HARMLESS_VARIABLE = re.compile(r"LC_[A-Z]+|LANG|LANGUAGE|TZ|COLUMNS|LINES|NO_COLOR|TERM|[a-z][a-z0-9_]*")
@@ -115,15 +122,15 @@ DECLARING = frozenset({"read", "export", "readonly", "local", "unset"})
 """Builtins whose operands are variables."""
 
 
-def declaration_problem(words: Sequence[Word], *, trusted: bool) -> str | None:
+def declaration_problem(words: Sequence[Word], workdir: str, *, trusted: bool) -> str | None:
     """Why this use of a command of `DECLARING` is not harmless, or null."""
     for word in words[1:]:
-        name = word.text.partition("=")[0]
+        name, _, value = word.text.partition("=")
         if word.text == "-r" and words[0].text == "read":
             continue
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             return f"{shown(word.text)!r} is no plain variable"
-        problem = variable_problem(name, trusted=trusted)
+        problem = variable_problem(name, trusted=trusted) or value_problem(Word(value), workdir)
         if problem:
             return problem
     return None
@@ -235,6 +242,8 @@ def _inside_option(known: Known, text: str) -> list[Word]:
         return [Word(text.partition("=")[2])] if "=" in text and not text.startswith("--regexp") else []
     if text[1:2] in tuple(known.text_options) or (known.pattern and text.startswith("-e")):
         return []
+    if text.lower().endswith(".git"):
+        return [Word(".git")]
     if "/" not in text and ANY not in text and ".." not in text:
         return []
     return [Word(text[2:]), *([Word(text[text.index("/") :])] if "/" in text else [])]

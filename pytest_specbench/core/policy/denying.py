@@ -125,10 +125,11 @@ def _unresolved(segment: Segment, may: Runs) -> str | None:
 
 def _shell_texts(segment: Segment) -> Iterator[Segment]:
     """The commands in the words, the variables and the input of a program that may give them to a shell."""
+    given = bool(segment.words) and (segment.unwrapped or runs(segment.words) is not Runs.NOTHING)
     for name, value in _variables(segment):
-        if _RUN_VARIABLE.fullmatch(name) and expands(value.text):
+        if (given or _RUN_VARIABLE.fullmatch(name)) and expands(value.text):
             yield from expand_all(parse(value.text))
-    if not segment.words or segment.unwrapped or runs(segment.words) is not Runs.ANYTHING:
+    if not given or segment.unwrapped or runs(segment.words) is not Runs.ANYTHING:
         return
     for text in [*(part for word in segment.words[1:] for part in _parts(word.text)), *_inputs(segment)]:
         if expands(text):

@@ -112,7 +112,9 @@ def _judge(segment: Segment, mode: ApprovalMode, allow: Sequence[str], workdir: 
     problems = [variable_problem(name, trusted=trusted) for name, _ in segment.assignments]
     problems += [value_problem(value, workdir) for _, value in segment.assignments]
     for redirect in segment.redirects:
-        if redirect.data is None:
+        if redirect.data is not None and (not segment.words or segment.words[0].text == "read"):
+            problems.append(value_problem(redirect.data, workdir))  # a variable may get it
+        elif redirect.data is None:
             problems.append(path_problem(redirect.target, workdir, writes=redirect.writes))
             if (
                 redirect.writes
@@ -147,7 +149,7 @@ def _use_problem(segment: Segment, workdir: str, *, trusted: bool) -> str | None
     if name in (f"{folder}/{name.rpartition('/')[2]}" for folder in ("/bin", "/usr/bin")):
         name = name.rpartition("/")[2]
     if name in DECLARING:
-        return declaration_problem(segment.words, trusted=trusted)
+        return declaration_problem(segment.words, workdir, trusted=trusted)
     if name == "sed":
         return sed_problem(segment.words, workdir, trusted=trusted)
     known = READERS.get(name) or (WRITERS.get(name) if trusted else None)

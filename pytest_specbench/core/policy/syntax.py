@@ -13,6 +13,8 @@ from pytest_specbench.core.policy.words import ANY, NAME, Unparsable, Word, Word
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _REDIRECT = re.compile(r"<<<|<<-|<<|<>|<&|>>|>\||>&|<|>")
+_CODE_IN_NUMBER = re.compile(r"[$`]|\\[0-7xu]")
+"""What a text needs to have a substitution in it, or to have one made by `printf`."""
 _SKIPPED = frozenset({"!", "{", "}", "if", "then", "elif", "else", "fi", "while", "until", "do", "done"})
 _REFUSED = frozenset({"case", "select", "function", "coproc", "esac"})
 
@@ -64,10 +66,15 @@ def parse(text: str, depth: int = 0) -> list[Segment]:
         raise Unparsable("it has a control character")
     scanner = _Scanner(text, depth)
     scanner.commands(closing="")
-    values = [word.text for segment in scanner.found for _, word in segment.assignments]
-    if scanner.arithmetic and any("$(" in value or "`" in value for value in values):
+    if scanner.arithmetic and any(_CODE_IN_NUMBER.search(text) for each in scanner.found for text in _texts(each)):
         raise Unparsable("arithmetic could run the code in a variable")
     return _fed(scanner.found, functions=scanner.functions)
+
+
+def _texts(segment: Segment) -> list[str]:
+    """Everything that a variable could get its value from."""
+    data = [redirect.data for redirect in segment.redirects if redirect.data is not None]
+    return [word.text for word in (*segment.words, *(value for _, value in segment.assignments), *data)]
 
 
 def _fed(found: list[Segment], *, functions: bool) -> list[Segment]:
@@ -223,11 +230,12 @@ class _Scanner(WordReader):
             return _Pending()
         raise Unparsable("a '(' inside a command")
 
-    def nested(self) -> None:
+    def nested(self, *, fed: bool = False) -> None:
         if self._heredocs:
             raise Unparsable("a substitution on the line of a here-document")
         self.deeper()
         before = self._fed
+        self._fed_on = self._fed_on or fed
         self.commands(closing=")")
         self._fed = before
         self.depth -= 1

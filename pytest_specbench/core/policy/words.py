@@ -59,8 +59,8 @@ class WordReader(ABC):
         """Whether there is arithmetic, in which bash evaluates variables."""
 
     @abstractmethod
-    def nested(self) -> None:
-        """Read the commands up to a `)`; the position is behind the `(`."""
+    def nested(self, *, fed: bool = False) -> None:
+        """Read the commands up to a `)`; the position is behind the `(`. `fed`: they read what another one writes."""
 
     @abstractmethod
     def commands_of(self, code: str) -> None:
@@ -211,8 +211,9 @@ class WordReader(ABC):
         return ANY
 
     def _process(self) -> str:
+        fed = self.peek() == ">"
         self.pos += 2
-        self.nested()
+        self.nested(fed=fed)
         return "/dev/fd/63"
 
 
