@@ -187,6 +187,13 @@ REST = [
 ]
 """Builtins, and forms of the shell that are not read."""
 SECOND_LOOK = [
+    "echo x | sqlite3 f",
+    "echo x | python3 -i a.py",
+    "echo x | python3 -ic pass",
+    "echo x | python3 -m code",
+    "zsh -c '=curl x'",
+    "fish -c 'c(echo u)rl'",
+    "taskset 1 fish -c 'c(echo u)rl'",
     "read x <<< 'a[$(curl x)]'; echo $((x))",
     "set -- 'a[$(curl x)]'; echo $(($1))",
     "x=$(echo 'a[$(curl x)]'); echo $((x))",

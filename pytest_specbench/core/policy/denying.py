@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pytest_specbench.core.globs import could_match, could_occur, spellings
 from pytest_specbench.core.policy.commands import DECLARING
@@ -17,7 +18,7 @@ from pytest_specbench.core.policy.programs import Runs, base_name, reads_code, r
 from pytest_specbench.core.policy.readings import expands, readings, starts
 from pytest_specbench.core.policy.syntax import Segment, parse
 from pytest_specbench.core.policy.words import ANY, GLOB, Unparsable, Word
-from pytest_specbench.core.policy.wrappers import expand_all
+from pytest_specbench.core.policy.wrappers import OTHER_SHELLS, expand_all
 
 _MOST_COMMANDS = 5_000
 """How many commands one text may come to before it counts as not understood."""
@@ -112,6 +113,11 @@ def _unresolved(segment: Segment, may: Runs) -> str | None:
         return "another word may then stand for it"
     if any(ANY in word.text for word in segment.words[1:]):
         return f"one of its words is only known when it runs, and {may.value}"
+    if any(
+        word.text.rpartition("/")[2] in OTHER_SHELLS and after.text.startswith("-")
+        for word, after in pairwise(segment.words)
+    ):
+        return "it may run a shell whose code is not read here"
     if any(_DESCRIPTOR.match(word.text) for word in segment.words[1:]):
         return "what it reads is only known when it runs"
     if any(ANY in text for text in _inputs(segment)) or any(

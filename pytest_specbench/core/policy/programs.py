@@ -48,11 +48,13 @@ rev-parse revert rm shortlog show show-ref stash status switch tag worktree writ
 _GIT = frozenset(_GIT_NAMES.split())
 _NAMERS = frozenset({"cp", "mv", "ln", "link", "install", "dd", "rename"})
 """They give a file another name, under which no rule would know it."""
-_LANGUAGE = re.compile(r"(?:python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|Rscript|sqlite3)[0-9.]*")
+_LANGUAGE = re.compile(r"(?:python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|Rscript)[0-9.]*")
 _AWK = re.compile(r"[gmn]?awk|original-awk")
 _AWK_RUNS = re.compile(r"system|getline|@|(?<!\|)\|(?!\|)|\|{3}|^-[^Fv]")
-_CODE_OPTION = re.compile(r"-[A-Za-z]*[cemE]|-[cemE].+|--eval|--print")
-_FLAGS = re.compile(r"-[uIBEsSOqbdvxnalpiw]+")
+_CODE_OPTION = re.compile(r"-[A-Zabd-hj-z]*[ceE]|--eval|--print")
+_FLAGS = re.compile(r"-[uIBEsSOqbdvxnalpw]+")
+_DATA_MODULES = frozenset({"json.tool", "base64", "gzip", "pip", "pytest", "unittest", "venv"})
+"""Modules for `python -m` that take no code from standard input, as `code` and `pdb` do."""
 
 _SED_ADDRESS = r"(?:[0-9]+(?:~[0-9]+)?|\$|/(?:\\[^\n]|[^/\\\n])*/I?)"
 _SED_COMMAND = re.compile(
@@ -95,6 +97,8 @@ def reads_code(words: Sequence[Word]) -> bool:
         rest.pop(0)
     if not rest or rest[0].text == "-" or not rest[0].literal:
         return True
+    if rest[0].text == "-m":
+        return len(rest) < 2 or rest[1].text not in _DATA_MODULES  # noqa: PLR2004 - the option and its module
     return rest[0].text.startswith("-") and not _CODE_OPTION.fullmatch(rest[0].text)
 
 

@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 from pytest_specbench.core.policy.syntax import Segment, parse
 from pytest_specbench.core.policy.words import ANY, Unparsable, Word
 
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash"})
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "rbash"})
 """Commands whose `-c` text, here-document and standard input are shell code."""
+OTHER_SHELLS = frozenset(
+    {"zsh", "fish", "csh", "tcsh", "nu", "elvish", "xonsh", "pwsh", "rc", "es", "osh", "ysh", "yash"}
+)
+"""Shells that read other text than bash and dash: `=curl`, `(curl)`."""
 _MAX_DEPTH = 25
 _EVALUATING = frozenset(
     {"let", "declare", "typeset", "local", "export", "readonly", "test", "[", "[[", "unset", "read"}
@@ -100,6 +104,8 @@ def _look_through(segment: Segment, depth: int) -> tuple[Segment, list[Segment]]
         return segment, []
     if name in SHELLS:
         return _shell(segment, depth)
+    if name in OTHER_SHELLS:
+        raise Unparsable(f"`{name}` reads its code in another way than bash and dash")
     if name in ("eval", "trap"):
         return _evaluated(segment, name, depth)
     if name == "find":
