@@ -16,7 +16,8 @@ from pytest_specbench.core.policy.commands import DECLARING
 from pytest_specbench.core.policy.paths import shown
 from pytest_specbench.core.policy.programs import Runs, base_name, reads_code, runs
 from pytest_specbench.core.policy.readings import expands, readings, starts
-from pytest_specbench.core.policy.syntax import Segment, parse
+from pytest_specbench.core.policy.segments import Segment
+from pytest_specbench.core.policy.syntax import parse
 from pytest_specbench.core.policy.words import ANY, GLOB, Unparsable, Word
 from pytest_specbench.core.policy.wrappers import OTHER_SHELLS, expand_all
 

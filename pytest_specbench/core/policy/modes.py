@@ -22,7 +22,7 @@ from pytest_specbench.core.policy.commands import (
 )
 from pytest_specbench.core.policy.denying import Denied, find_denied, may_occur
 from pytest_specbench.core.policy.paths import in_git, path_problem, shown, value_problem
-from pytest_specbench.core.policy.syntax import Segment
+from pytest_specbench.core.policy.segments import Segment
 from pytest_specbench.core.policy.words import Unparsable
 from pytest_specbench.core.policy.wrappers import expand
 

@@ -98,7 +98,7 @@ def reads_code(words: Sequence[Word]) -> bool:
     if not rest or rest[0].text == "-" or not rest[0].literal:
         return True
     if rest[0].text == "-m":
-        return len(rest) < 2 or rest[1].text not in _DATA_MODULES  # noqa: PLR2004 - the option and its module
+        return len(rest) < 2 or rest[1].text not in _DATA_MODULES
     return rest[0].text.startswith("-") and not _CODE_OPTION.fullmatch(rest[0].text)
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pytest_specbench.core.policy.syntax import Segment, parse
+from pytest_specbench.core.policy.segments import Segment
+from pytest_specbench.core.policy.syntax import parse
 from pytest_specbench.core.policy.words import ANY, Unparsable, Word
 
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "rbash"})
