@@ -6,6 +6,7 @@ import pytest
 
 from pytest_specbench.core.globs import could_occur
 from pytest_specbench.core.policy.modes import ApprovalMode, decide
+from pytest_specbench.core.policy.readings import _patterns
 from pytest_specbench.core.policy.words import GLOB
 
 RUNNERS = [
@@ -355,3 +356,34 @@ def test_a_long_text_is_searched_or_refused_and_never_gives_up_halfway(size: int
     assert not decide("mytool " + "a b " * size + "curl", mode="full-access", deny=("curl*",)).allowed
     assert not decide("mytool " + "{a,b}" * size, mode="full-access", deny=("curl*",)).allowed
     assert not decide("mytool '" + "{a,b}" * size + "'", mode="full-access", deny=("curl*",)).allowed
+
+
+@pytest.mark.parametrize("rule", ["*--force*", "* --no-verify", "*secret*"])
+@pytest.mark.parametrize(
+    "command", ["python -m pytest -q", "make test", "cargo build --release", "./run.sh -v", "cp a b"]
+)
+def test_a_rule_that_names_no_program_denies_what_it_matches_and_no_more(rule: str, command: str) -> None:
+    held = rule.strip("* ")
+
+    assert decide(command, mode=ApprovalMode.FULL_ACCESS, deny=[rule]).allowed
+    assert not decide(f"{command} {held}", mode=ApprovalMode.FULL_ACCESS, deny=[rule]).allowed
+    assert not decide(f"taskset 1 sh -c '{command} {held}'", mode=ApprovalMode.FULL_ACCESS, deny=[rule]).allowed
+    assert not decide(f"xargs {command} < f", mode=ApprovalMode.FULL_ACCESS, deny=[rule]).allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a[b]c", f"a{GLOB}c"),
+        ("[b]", "b"),
+        ("x [bc] y", "x b c y"),
+        ("a[b c]d", "a[b c]d"),
+        ("a[[b]c", f"a{GLOB}c"),
+        ("a[b][c]d", f"a{GLOB}{GLOB}d"),
+        ("a] [ b]", "a] [ b]"),
+        ("[", "["),
+        ("a*b?[c]", f"a{GLOB}b{GLOB}"),
+    ],
+)
+def test_brackets_and_stars_are_patterns_where_a_shell_takes_them_for_one(text: str, found: str) -> None:
+    assert _patterns(text).replace(GLOB * 2, GLOB) == found.replace(GLOB * 2, GLOB)

@@ -73,12 +73,31 @@ def may_occur(text: str, deny: Sequence[str]) -> str | None:
 
 def _named(segment: Segment, deny: Sequence[str]) -> Denied | None:
     """The segment itself is a denied command, also without the options before its subcommand."""
-    for words in _without_leading_options(segment.words):
-        texts = spellings(words, may_vanish=True)
-        for rule in deny:
-            if any(could_match(each, text) for each in _forms(rule) for text in texts):
-                return Denied(rule, _text(segment))
+    for rule in deny:
+        if _is_named(rule, segment.words):
+            return Denied(rule, _text(segment))
     return None
+
+
+def _is_named(rule: str, words: Sequence[Word]) -> bool:
+    forms = [form for form in _forms(rule) if _may_begin(form, words)]
+    if not forms:
+        return False
+    # A rule that begins with `*` takes in what stands before a subcommand by itself.
+    candidates = [words] if _names_none(rule) else _without_leading_options(words)
+    return any(
+        could_match(form, text)
+        for candidate in candidates
+        for text in spellings(candidate, may_vanish=True)
+        for form in forms
+    )
+
+
+def _may_begin(form: str, words: Sequence[Word]) -> bool:
+    """Whether the first word may be the program of a rule; it spares the long way for nearly all."""
+    head = re.match(r"[^*? ]*", form)
+    first = words[0].text if words else ""
+    return not head or head[0] in first or ANY in first or GLOB in first
 
 
 def _looked_through(segment: Segment, deny: Sequence[str]) -> Denied | None:
@@ -186,21 +205,27 @@ def _without_leading_options(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
 
 def _behind_options(rule: str, words: Sequence[Word]) -> bool:
     """Whether a command with options before its subcommand begins at a later word."""
-    for at in range(1, len(words) - 1):
-        if words[at + 1].text.startswith("-"):
-            tail = [*words[at : at + _MOST_WORDS], Word(ANY)]
-            for candidate in _without_leading_options(tail):
-                texts = spellings(candidate, may_vanish=True)
-                if any(could_match(each, text) for each in _forms(rule) for text in texts):
-                    return True
-    return False
+    if _names_none(rule):
+        return False
+    return any(
+        words[at + 1].text.startswith("-") and _is_named(rule, [*words[at : at + _MOST_WORDS], Word(ANY)])
+        for at in range(1, len(words) - 1)
+    )
 
 
 def _occurs(rule: str, text: str, *, of_shell: bool) -> bool:
     forms = _forms(rule)
-    return any(
-        could_occur(form, reading, starts(reading)) for reading in readings(text, of_shell=of_shell) for form in forms
-    )
+    return any(_begins_in(form, reading) for reading in readings(text, of_shell=of_shell) for form in forms)
+
+
+def _begins_in(rule: str, reading: str) -> bool:
+    known = reading.removesuffix(f" {ANY}") if _names_none(rule) else reading
+    return could_occur(rule, known, starts(known))
+
+
+def _names_none(rule: str) -> bool:
+    """Whether it names no program. An unknown word behind one may make it a denied command; alone, it makes nothing."""
+    return rule[:1] in ("*", "?")
 
 
 def _forms(rule: str) -> Iterable[str]:

@@ -12,10 +12,12 @@ _EXPANSION = re.compile(r"`|\$(?=[A-Za-z_0-9{(\[@*#?!'\"$-])")
 _QUOTES = re.compile(r"\\\n|['\"\\]")
 _BETWEEN = re.compile(rf"[^\w./~*?+%@:,{ANY}{GLOB}-]+")
 _BETWEEN_ALL = re.compile(rf"[^\w./~*?{ANY}{GLOB}-]+")
-_BRACES = re.compile(r"([^\s{},]*)\{([^\s{}]*)\}([^\s{},]*)")
+_BRACES = re.compile(r"\{([^\s{}]*)\}")
+_BESIDE_BRACES = re.compile(r"[^\s{},]*")
 _SEQUENCE = re.compile(r"[A-Za-z0-9-]+\.\.")
-_ALONE = re.compile(r"(?<![\w*?./\]-])\[([^\]\s]*)\](?![\w*?./\[-])")
-_PATTERN = re.compile(r"\[[^\]\s]*\]|[*?]+")
+_BEFORE, _BEHIND = re.compile(r"[\w*?./\]-]"), re.compile(r"[\w*?./\[-]")
+"""What stands beside brackets that are a part of a name."""
+_SPACE = re.compile(r"\s|\Z")
 _START = re.compile(rf"(?<![\w.~{GLOB}-])[^ ]|(?<![^ -])(?<=-)[^ -]")
 _ATTACHED = re.compile(r"(?<![^ ])-[A-Za-z0-9]\w+")
 _MOST_BRACES = 200
@@ -57,7 +59,28 @@ def starts(reading: str) -> set[int]:
 
 def _patterns(text: str) -> str:
     """The text with its patterns as such. In brackets that stand alone, as in JSON, is a name of one character."""
-    return _PATTERN.sub(GLOB, _ALONE.sub(lambda match: " ".join(_one_of(match[1])), text))
+    done: list[str] = []
+    end = 0
+    for start, behind in _brackets(text):
+        alone = not _BEFORE.match(text[start - 1 : start]) and not _BEHIND.match(text, behind)
+        done += [text[end:start], " ".join(_one_of(text[start + 1 : behind - 1])) if alone else GLOB]
+        end = behind
+    return re.sub(r"[*?]+", GLOB, "".join(done) + text[end:])
+
+
+def _brackets(text: str) -> Iterator[tuple[int, int]]:
+    """Where each `[...]` without a blank begins, and where what is behind it does. Takes linear time."""
+    at, close = 0, -1
+    while (at := text.find("[", at)) >= 0:
+        if close <= at and (close := text.find("]", at)) < 0:
+            return
+        space = _SPACE.search(text, at)
+        blank = space.start() if space else len(text)
+        if blank < close:
+            at = blank
+        else:
+            yield at, close + 1
+            at = close + 1
 
 
 def _one_of(inside: str) -> str:
@@ -70,14 +93,17 @@ def _braced(text: str) -> str:
         match = _BRACES.search(text)
         if match is None:
             return text
-        before, inside, after = match.groups()
+        inside = match[1]
+        before = _BESIDE_BRACES.match(text[match.start() - 1 :: -1])[0][::-1] if match.start() else ""  # type: ignore[index]
+        after = _BESIDE_BRACES.match(text, match.end())[0]  # type: ignore[index]
+        start, end = match.start() - len(before), match.end() + len(after)
         if _SEQUENCE.match(inside):
             words = before + GLOB + after
         elif "," in inside:
-            word = re.split(r"\s", text[: match.start()])[-1]
+            word = re.split(r"\s", text[:start])[-1]
             between = "," if word.count("{") > word.count("}") else " "
             words = between.join(before + each + after for each in inside.split(","))
         else:
             words = f"{before} {inside} {after}"
-        text = text[: match.start()] + words + text[match.end() :]
+        text = text[:start] + words + text[end:]
     raise Unparsable("it has too many braces")
