@@ -32,7 +32,7 @@ def check_deny_rules(loaded: LoadedScenario, *, asked_for: str | None) -> None:
         agent_class = AGENTS.load(name)
     except UsageError as error:
         raise ScenarioError(
-            f"whether the agent {name!r}{by} is held to the deny rules cannot be told: {error.message}",
+            f"it is unknown whether the agent {name!r}{by} is held to the deny rules: {error.message}",
             where=where,
             expected=error.expected,
             hint="install what registers it; for module:Class, start from where the module is: python -m pytest",

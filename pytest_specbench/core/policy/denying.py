@@ -47,7 +47,7 @@ class Denied:
 def find_denied(segments: Sequence[Segment], deny: Sequence[str]) -> Denied | None:
     """The first of these commands that a rule denies, or may deny; null when surely none does.
 
-    `segments` are those that `expand` returns. Raises Unparsable for what cannot be told.
+    `segments` are those that `expand` returns. Raises Unparsable for what cannot be decided.
     """
     if not deny:
         return None

@@ -98,7 +98,7 @@ def _not_understood(command: str, problem: str, mode: ApprovalMode, deny: Sequen
         return Decision(False, f"the command is not understood ({problem}), which only full-access allows")
     if not deny:
         return Decision(True, "the mode full-access allows what no rule denies")
-    # Whether one of them is in there cannot be told. The one that is seen in the text says most.
+    # Any of them may be in there. The one that is seen in the text says most.
     try:
         rule = may_occur(command, deny) or deny[0]
     except Unparsable:

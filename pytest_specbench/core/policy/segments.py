@@ -54,7 +54,7 @@ def _texts(segment: Segment) -> list[str]:
 
 
 def mark_fed(found: list[Segment], *, functions: bool) -> list[Segment]:
-    """Mark every command as fed where it cannot be told which are: a group, an `exec` or a function is given input."""
+    """Mark every command as fed where it is unknown which are: a group, an `exec` or a function is given input."""
     inputs = [each for each in found if any(redirect.feeds for redirect in each.redirects)]
     groups = [each for each in inputs if not each.words or each.words[0].text == "exec"]
     if groups or (functions and (inputs or any(each.fed for each in found))):
