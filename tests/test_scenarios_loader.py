@@ -193,6 +193,8 @@ def test_a_wrong_value_is_told_in_a_sentence(tmp_path: Path, more: str, told: st
         ("x: !mine {a: b}\n", "has the tag !mine"),
         ('x: "a\\0b"\n', "holds a NUL character"),
         ("x: &a [1]\ny: *a\n", "uses a YAML anchor or alias"),
+        ('x: {"a":&a [1],"b":*a }\n', "uses a YAML anchor or alias"),
+        ('x: {"a":*a }\n', "uses a YAML anchor or alias"),
         ("x: {<<: {a: b}}\n", "uses a YAML merge key"),
         ("trials: 1\ntrials: 2\n", "the key 'trials' is there twice | it once; it is in line 9 already"),
         ("runner: {cpus: 1, cpus: 2}\n", "the key 'cpus' is there twice"),
@@ -220,8 +222,10 @@ def test_what_the_parser_refuses_is_told_in_its_words_and_with_what_would_be_rig
     assert problems(tmp_path, more) == [f"9: is not valid YAML: {theirs.value.problem} | {right}"]
 
 
-def test_an_alias_bomb_costs_nothing(tmp_path: Path) -> None:
-    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
+@pytest.mark.parametrize("form", ["a{0}: &a{0} [*a{1}, *a{1}]\n", '"a{0}":&a{0} {{"l":*a{1} ,"r":*a{1} }},'])
+def test_an_alias_bomb_costs_nothing(tmp_path: Path, form: str) -> None:
+    names = "".join(form.format(n, n - 1) for n in range(1, 60))
+    bomb = f'x: {{"a0":&a0 "x",{names}}}\n' if form.endswith(",") else f"a0: &a0 [x, x]\n{names}"
 
     assert "uses a YAML anchor or alias" in problems(tmp_path, bomb)[0]
 

@@ -33,7 +33,7 @@ _LONG = 100
 _TEXT, _MAPPING, _LIST = f"{_TAG}str", f"{_TAG}map", f"{_TAG}seq"
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{0,40}(?:[eE][-+]?[0-9]{1,2})?")
-_ANCHOR = re.compile(r"(?:^|[\s\[{,])[&*][^\s,\[\]{}]", re.MULTILINE)
+_ANCHOR = re.compile(r"(?:^|[\s\[{,:])[&*][^\s,\[\]{}]", re.MULTILINE)
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
 
 # PyYAML's C parser where it was built, else the same in Python, only slower.
@@ -119,7 +119,8 @@ def kind_of(value: object) -> str:
 def refused(text: str) -> Problem | None:
     """What must be refused before the text is composed: aliases (they can explode) and bottomless nesting."""
     brackets = sum(map(text.count, ("[", "{", "- ", "? ", ": : ")))
-    named = ("&" in text or "*" in text) and _ANCHOR.search(text)
+    # Where both stand, only the parser knows; elsewhere nothing can explode, and a look is enough.
+    named = ("&" in text and "*" in text) or (("&" in text or "*" in text) and _ANCHOR.search(text))
     if brackets <= MANY_BRACKETS and not named and _INDENTED not in text:
         return None
     depth = 0
