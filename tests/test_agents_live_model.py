@@ -327,7 +327,17 @@ def test_an_answer_with_an_empty_refusal_is_an_answer(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["{not json", "[1]", '"text"', "null", '{"command": NaN}', '{"command": "\\ud83d"}', '{"a": 1, "a": 2}'],
+    [
+        "{not json",
+        "[1]",
+        '"text"',
+        "null",
+        '{"command": 1e400}',
+        '{"command": ' + "[" * 30 + "]" * 30 + "}",
+        '{"command": NaN}',
+        '{"command": "\\ud83d"}',
+        '{"a": 1, "a": 2}',
+    ],
 )
 def test_malformed_arguments_are_kept_as_text_for_the_model_to_be_told(serve: Serve, arguments: str) -> None:
     _, model = serve(reply(calls=[call(arguments)]))
@@ -358,9 +368,8 @@ def test_calls_of_one_reply_have_different_ids(serve: Serve) -> None:
     [
         reply([{"type": "text", "text": "no text"}]),  # type: ignore[arg-type]
         reply(calls=[{"id": "a", "type": "function"}]),
-        reply(calls=[call('{"command":' + "[" * 3000 + "]" * 3000 + "}")]),
     ],
-    ids=["content", "call", "nesting"],
+    ids=["content", "call"],
 )
 def test_a_reply_that_nobody_can_read_is_not_paid_for_again(serve: Serve, answer: Answer) -> None:
     server, model = serve(answer, reply("another"))

@@ -93,4 +93,19 @@ def test_the_nightly_workflow_runs_the_newest_and_the_lowest_versions() -> None:
 
     assert environments == {"newest", "lowest"}
     assert {f"testenv:{name}" for name in environments} <= set(TOX.sections())
-    assert job["steps"][-1]["run"] == "python -m tox run -e ${{ matrix.environment }}"
+    assert job["steps"][-1]["run"].endswith("python -m tox run -e ${{ matrix.environment }}")
+
+
+def test_the_package_is_built_with_what_is_locked() -> None:
+    assert TOX.get("testenv:.pkg", "set_env").strip() == "PIP_CONSTRAINT = {tox_root}/requirements/package.txt"
+
+
+@pytest.mark.parametrize(
+    "file", ["tox.ini", ".ci/run", ".github/workflows/nightly.yml", "README.md", "CONTRIBUTING.md"]
+)
+def test_pip_is_asked_for_locked_versions_only(file: str) -> None:
+    asked = re.findall(r"pip install (.*)", (ROOT / file).read_text())
+    loose = [line for line in asked if "-r requirements/" not in line and "path/to/" not in line]
+    assert loose == (
+        ["--quiet --disable-pip-version-check --no-deps harbor"] if file == "tox.ini" else []
+    )  # of `newest`

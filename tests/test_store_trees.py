@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -141,16 +142,33 @@ class TestAGitRef:
             ("refs/heads/HEAD", "HEAD"),
             ("refs/tags/ID", "ID"),
             ("refs/tags/SHORT", "SHORT"),
+            ("refs/tags/UPPER", "UPPER"),
         ],
     )
     def test_that_could_be_two_is_a_wrong_setting(self, folder: Path, other: str, ref: str) -> None:
         first = commit(folder.parent)
-        other, ref = (name.replace("ID", first).replace("SHORT", first[:10]) for name in (other, ref))
+        ids = {"ID": first, "SHORT": first[:10], "UPPER": first[:10].upper()}
+        other, ref = (re.sub("ID|SHORT|UPPER", lambda found: ids[found[0]], name) for name in (other, ref))
         git(folder.parent, "update-ref", other, first)
 
         with pytest.raises(BlockedError, match=f"ambiguous: it could be .*{other}"):
             GitTree(folder.parent, ref, "baselines")
         assert GitTree(folder.parent, "refs/heads/main", "baselines").names()
+
+    @pytest.mark.parametrize("name", ["main", "origin/main"])
+    def test_that_a_file_of_git_stands_for_too_is_a_wrong_setting(self, folder: Path, name: str) -> None:
+        """git takes `.git/main` before any branch."""
+        first = commit(folder.parent)
+        git(folder.parent, "update-ref", "refs/remotes/origin/main", first)
+        (folder / "later").touch()
+        file = folder.parent / ".git" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{commit(folder.parent)}\n")
+
+        with pytest.raises(BlockedError) as caught:
+            GitTree(folder.parent, name, "baselines")
+
+        assert caught.value.cause is Cause.CONFIGURATION
 
     @pytest.mark.parametrize("ref", ["main", "HEAD", "HEAD~0", "@", "heads/main", "origin", "a@b", "ID", "SHORT"])
     def test_that_is_one_commit_is_taken_however_it_is_written(self, folder: Path, ref: str) -> None:

@@ -65,13 +65,20 @@ def git_branch(name: str) -> str:
 
 
 _NOT_PASSED_ON: Mapping[str, Sequence[str]] = {
-    "`name` says which model": ("model", "base_model", "model_list", "custom_llm_provider", "fallbacks"),
+    "`name` says which model": (
+        *("model", "base_model", "model_list", "model_alias_map", "deployment_id", "azure", "custom_llm_provider"),
+        *("fallbacks", "hf_model_name", "use_litellm_proxy"),
+    ),
     "`api_base` beside it says where": ("api_base", "base_url"),
-    "a key comes from the environment": ("api_key", "litellm_credential_name"),
+    "a key comes from the environment": ("api_key", "litellm_credential_name", "azure_ad_token", "client_secret"),
     "`request_timeout_sec` beside it says how long": ("timeout", "request_timeout", "stream_timeout"),
     "`retries` beside it says how often": ("num_retries", "max_retries", "retry_policy", "retry_strategy"),
     "`prices` beside it says what it costs": ("input_cost_per_token", "output_cost_per_token"),
-    "the agent makes the request": ("messages", "tools", "functions", "stream", "stream_options", "n"),
+    "the agent makes the request": (
+        *("messages", "tools", "functions", "stream", "stream_options", "n", "litellm_system_prompt", "prompt_id"),
+        *("acompletion", "atext_completion", "client", "litellm_logging_obj", "model_info", "metadata", "headers"),
+        *("ssl_verify",),
+    ),
     "the model must be asked": ("mock_response", "mock_tool_calls", "mock_timeout", "caching", "cache"),
 }
 """What LiteLLM takes for itself, by what says it instead."""

@@ -16,7 +16,8 @@ _STEPS = re.compile(r"[~^:]|@\{")
 """Where the name in a revision ends: what follows says where to go from there."""
 _TOP = re.compile(r"[A-Z_]*HEAD")
 """Names of refs that lie outside refs/, such as HEAD and FETCH_HEAD."""
-_ID = re.compile(r"[0-9a-f]{4,64}")
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+_ID = re.compile(r"[0-9a-fA-F]{4,64}")
 """An object's id, or its beginning."""
 
 
@@ -66,16 +67,24 @@ def top_level(folder: Path) -> Path:
 
 def commit_of(repository: Path, ref: str) -> str:
     """The commit that a ref stands for. BlockedError(CONFIGURATION) where there is none, or where it is ambiguous."""
-    answer = git(repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
-    could_be = _meanings(repository, _STEPS.split(ref, maxsplit=1)[0])
+    answer = git(
+        repository,
+        *("-c", "core.warnAmbiguousRefs=true", "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}"),
+    )
+    commit = answer.out.decode("utf-8", "replace").strip()
+    name = _STEPS.split(ref, maxsplit=1)[0]
+    could_be = _meanings(repository, name)
     if len(could_be) > 1:
         why = f"the git ref {ref!r} is ambiguous: it could be {' or '.join(could_be)}"
         hint = "write the whole name, for example refs/remotes/origin/main, or the whole id of the commit"
-    elif answer.code or not ref:
+    elif not answer.code and name and name in answer.error:  # it takes the ref, and has something to say of its name
+        why = f"git warns of the ref {ref!r}: {answer.error}"
+        hint = f"git -C {repository} for-each-ref, and ls {repository}/.git"
+    elif answer.code or not _COMMIT.fullmatch(commit):
         why = f"the git ref {ref!r} names no commit here: {answer.error}"
         hint = f"git fetch origin {ref.removeprefix('origin/')}; in CI, check out with enough history to hold it"
     else:
-        return answer.out.decode("ascii").strip()
+        return commit
     raise BlockedError(
         why,
         cause=Cause.CONFIGURATION,
@@ -94,12 +103,16 @@ def _meanings(repository: Path, name: str) -> list[str]:
         return []
     places = (name, f"refs/{name}", f"refs/tags/{name}", f"refs/heads/{name}", f"refs/remotes/{name}")
     names = {*places, f"refs/remotes/{name}/HEAD"}
-    listed = git(repository, "for-each-ref", "--format=%(refname)", "--", *names).out.decode("utf-8", "replace")
-    found = [ref for ref in listed.splitlines() if ref in names]
+    listed = git(repository, "for-each-ref", "--format=%(refname)", "--", *names)
+    if listed.code:
+        raise BlockedError(
+            f"git cannot list the refs: {listed.error}", cause=Cause.CONFIGURATION, where=str(repository)
+        )
+    found = [ref for ref in listed.out.decode("utf-8", "replace").split("\n") if ref in names]
     if _TOP.fullmatch(name) and not git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{object}}").code:
         found.append(f"{name} of the work tree")
     if found and _ID.fullmatch(name):
-        found += git(repository, "rev-parse", f"--disambiguate={name}").out.decode("ascii").split()
+        found += git(repository, "rev-parse", f"--disambiguate={name.lower()}").out.decode("ascii").split()
     return found
 
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
@@ -28,7 +28,8 @@ def place(made: Path, path: Path) -> None:
             raise
         _rename(made, path)
     else:
-        made.unlink()
+        with suppress(OSError):  # it has its name, whatever becomes of the other one
+            made.unlink()
 
 
 @contextmanager

@@ -16,8 +16,24 @@ from pytest_specbench.core.status import Cause
 _POLICY = re.compile(r"content[_ ](?:policy|filter)", re.IGNORECASE)
 _REPEATABLE_STATUS = frozenset({408, 409, 425, 429})
 _MAX_MESSAGE = 500
+_MOST_CAUSES = 50
 _DEFECTS = (ArithmeticError, AttributeError, ImportError, LookupError, NameError, RuntimeError, TypeError, ValueError)
-_HTTP = frozenset({"aiohttp", "anthropic", "botocore", "google", "grpc", "httpcore", "httpx", "openai", "requests"})
+_HTTP = frozenset(
+    {
+        "aiohttp",
+        "anthropic",
+        "azure",
+        "botocore",
+        "google",
+        "grpc",
+        "http",
+        "httpcore",
+        "httpx",
+        "openai",
+        "requests",
+        "urllib3",
+    }
+)
 """The libraries whose exceptions tell of an answer, or of a connection that broke."""
 
 
@@ -53,7 +69,7 @@ def classify(error: Exception, *, model: str, key_names: tuple[str, ...]) -> Spe
             expected="a model that the provider serves, with parameters that it takes, on an account that is in order",
             hint="check the model's name, api_base and parameters in the scenario, or --specbench-model",
         )
-    defect = None if status in _REPEATABLE_STATUS else _defect(causes)
+    defect = _defect(causes) if status in (None, 500) else None
     return ProviderFault(message, retry_after(error)) if defect is None else _cannot_be_asked(defect, model)
 
 
@@ -61,7 +77,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     """The exception and what it came of, down to the first."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and cause not in causes:
+    while cause is not None and not any(cause is known for known in causes) and len(causes) < _MOST_CAUSES:
         causes.append(cause)
         cause = cause.__cause__ or cause.__context__
     return causes
@@ -70,9 +86,9 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _defect(causes: Sequence[BaseException]) -> BaseException | None:
     """What went wrong inside LiteLLM, or in reading its reply; null where an answer or a connection did.
 
-    A reply that is no JSON may be a gateway's page, which passes.
+    A reply that is not JSON may be a gateway's page, which passes.
     """
-    if any(isinstance(cause, OSError | JSONDecodeError) or _is_of_http(cause) for cause in causes):
+    if any(isinstance(cause, OSError | JSONDecodeError | UnicodeDecodeError) or _is_of_http(cause) for cause in causes):
         return None
     return next((cause for cause in reversed(causes) if isinstance(cause, _DEFECTS)), None)
 

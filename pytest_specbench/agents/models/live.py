@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,9 @@ FIRST_PAUSE_SEC = 1.0
 LONGEST_PAUSE_SEC = 60.0
 _GRACE_SEC = 5.0  # the HTTP client's own timeout should win: it closes the connection
 _TIMER_SLACK_SEC = 0.1
+_MAX_DEPTH = 20
+_MAX_INTEGER = 10**18
+"""What a tool call's arguments may hold; no tool of ours takes any such thing."""
 
 
 def import_litellm() -> Any:
@@ -202,10 +205,11 @@ def _refusal(message: Any) -> str | None:
 def _tool_calls(calls: Sequence[Any]) -> tuple[ToolCall, ...]:
     """The calls as ours. Ids are made unique; arguments that are no JSON object are kept as text, to tell the model."""
     made: dict[str, ToolCall] = {}
+    again: dict[str, Iterator[int]] = {}
     for number, call in enumerate(calls, 1):
-        given = _whole(call.id) or f"call_{number}"
-        candidates = itertools.chain([given], (f"{given}-{again}" for again in itertools.count(2)))
-        call_id = next(name for name in candidates if name not in made)
+        given = call_id = _whole(call.id) or f"call_{number}"
+        while call_id in made:
+            call_id = f"{given}-{next(again.setdefault(given, itertools.count(2)))}"
         made[call_id] = ToolCall(call_id, _whole(call.function.name or ""), _arguments(_whole(call.function.arguments)))
     return tuple(made.values())
 
@@ -215,7 +219,15 @@ def _arguments(text: str) -> dict[str, Any]:
         arguments = parse_json(text.encode()) if text else {}
     except ValueError:
         arguments = None
-    return arguments if isinstance(arguments, dict) else {MALFORMED_ARGUMENTS: text}
+    return arguments if isinstance(arguments, dict) and _can_be_kept(arguments) else {MALFORMED_ARGUMENTS: text}
+
+
+def _can_be_kept(value: Any, depth: int = 0) -> bool:
+    """Whether a cassette takes it and gives it back: it has limits for what it reads."""
+    if isinstance(value, dict | list):
+        inside = value.values() if isinstance(value, dict) else value
+        return depth < _MAX_DEPTH and all(_can_be_kept(each, depth + 1) for each in inside)
+    return not isinstance(value, int) or abs(value) < _MAX_INTEGER
 
 
 def _whole(text: Any) -> Any:

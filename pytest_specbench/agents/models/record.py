@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,10 +58,12 @@ class RecordingModel:
                 model=inner.name,
                 recorded_at=datetime.now(UTC).replace(microsecond=0),
             )
-        if not os.path.lexists(self._partial):  # what an earlier run left stays until there is more to say
-            with self._writing():  # before a reply is paid for
-                save_cassette(self._cassette, self._partial)
-                self._partial.unlink()
+        with self._writing():  # found before a reply is paid for
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.lstat(self._partial)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
 
     @property
     def name(self) -> str:
@@ -93,9 +96,10 @@ class RecordingModel:
 
     def finish(self, *, content: bool) -> None:
         self._inner.finish(content=content)
-        if self._partial.exists():
+        if self._cassette.replies:
             self._refuse_existing()  # somebody may have put it there meanwhile
             with self._writing():
+                save_cassette(self._cassette, self._partial)
                 place(self._partial, self._path)
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class OrchestratorAgent:
             raise BlockedError(
                 f"terminal-bench cannot be imported: {error}",
                 cause=Cause.DEPENDENCY_MISSING,
-                hint="python -m pip install 'terminal-bench>=0.2.18,<0.3'",
+                hint="python -m pip install 'terminal-bench>=0.2.18'",
             ) from error
         self._orchestrator = SpecKitOrchestrator(**dict[str, Any](as_configuration(self._options)))
 
