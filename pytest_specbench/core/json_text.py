@@ -14,9 +14,8 @@ def parse_json(data: bytes) -> Any:
     """
     try:
         content = json.loads(data.decode("utf-8-sig"), object_pairs_hook=distinct_keys, parse_constant=no_constant)
-        json.dumps(
-            content, ensure_ascii=False, allow_nan=False
-        ).encode()  # nor half a character, nor 1e400, in a report
+        # Neither half a character nor 1e400 could be written into any report.
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise ValueError("not JSON: it is nested too deeply") from None
     except ValueError as error:

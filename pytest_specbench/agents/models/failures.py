@@ -100,7 +100,7 @@ def _is_of_http(error: BaseException) -> bool:
 def _cannot_be_asked(defect: BaseException, model: str) -> BlockedError:
     if isinstance(defect, ImportError):
         return BlockedError(
-            f"LiteLLM misses a package for the model {model!r}: {_short(defect)}",
+            f"LiteLLM lacks a package for the model {model!r}: {_short(defect)}",
             cause=Cause.DEPENDENCY_MISSING,
             hint=f"python -m pip install {defect.name or 'litellm'}, or install another version of LiteLLM",
         )

@@ -203,7 +203,7 @@ def _refusal(message: Any) -> str | None:
 
 
 def _tool_calls(calls: Sequence[Any]) -> tuple[ToolCall, ...]:
-    """The calls as ours. Ids are made unique; arguments that are no JSON object are kept as text, to tell the model."""
+    """The calls as ours. Ids are made unique; arguments that are not a JSON object stay text, for the model to see."""
     made: dict[str, ToolCall] = {}
     again: dict[str, Iterator[int]] = {}
     for number, call in enumerate(calls, 1):
