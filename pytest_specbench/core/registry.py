@@ -27,11 +27,8 @@ class Registry:
         """Every registered name, sorted."""
         return sorted({*self.builtin, *(point.name for point in entry_points(group=self.group))})
 
-    def load(self, name: str) -> Any:
-        """Return what `name` stands for; it may be a registered name or `module:attribute`.
-
-        Raises UsageError naming the input, what it resolved to and the alternatives.
-        """
+    def target(self, name: str) -> str:
+        """`module:attribute` for a name, which may be that itself. Raises UsageError for one that nobody has."""
         target = self.builtin.get(name)
         if target is None:
             for point in entry_points(group=self.group, name=name):
@@ -45,6 +42,14 @@ class Registry:
                 expected=f"one of {', '.join(self.names())}, or module:Class"
                 + (f"; the nearest is {near[0]!r}" if near else ""),
             )
+        return target
+
+    def load(self, name: str) -> Any:
+        """Return what `name` stands for; it may be a registered name or `module:attribute`.
+
+        Raises UsageError naming the input, what it resolved to and the alternatives.
+        """
+        target = self.target(name)
         module_name, _, attribute = target.partition(":")
         try:
             found: Any = importlib.import_module(module_name)

@@ -21,6 +21,7 @@ from pytest_specbench.scenarios.datasets import Dataset
 from pytest_specbench.scenarios.fixtures import FixtureContent
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import Scenario
+from pytest_specbench.verifiers.code import code_of
 
 BEHAVIOUR = {
     "scenario_id",
@@ -57,7 +58,10 @@ def facts_of(
 ) -> Iterator[Fact]:
     """Every fact of a benchmark run that a comparison may have to look at."""
     scenario, runner = loaded.scenario, loaded.scenario.runner
-    verifier = {"artifacts": scenario.success_artifacts, "verification": scenario.verification}
+    verifier: dict[str, object] = {"artifacts": scenario.success_artifacts, "verification": scenario.verification}
+    code = code_of(scenario)
+    if code:
+        verifier["code"] = code
     instrument: dict[str, Scalar] = {
         "dataset": dataset.name,
         "dataset_version": dataset.version,
