@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_specbench.core.approval.audit import Action, comparison_key, sha256
+from pytest_specbench.core.approval.audit import Action, line_of, sha256
 from pytest_specbench.core.approval.baselines import Approval, BaselineRecord, BundledFile, host_class_of, propose
 from pytest_specbench.core.approval.eligibility import Streak, Wanted, refusals, streak
 from pytest_specbench.core.errors import RunNotFoundError
+from pytest_specbench.core.git import author_of
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.text import one_line
 from pytest_specbench.store.baselines.identity import Maintainer
 from pytest_specbench.store.baselines.records import Baselines, read_baselines
 from pytest_specbench.store.baselines.trust import read_trust, signing_of
-from pytest_specbench.store.git import author_of
 from pytest_specbench.store.runs.history import History
 from pytest_specbench.store.runs.run_folder import RecordError, artifact_problems, read_record
 from pytest_specbench.store.trees import FolderTree
@@ -112,7 +112,7 @@ def _provenance(run: BenchmarkRun, settings: Settings, maintainer: Maintainer, b
         same = entry.action is Action.APPROVE and entry.scenario_id == run.scenario_id and entry.run_id == run.run_id
         if same:
             yield f"the run was approved already, as {entry.baseline_id} by {entry.by}"
-    if run.commit_sha is not None and author_of(settings.root, run.commit_sha) is None:
+    if run.commit_sha is not None and author_of(settings.work_tree, run.commit_sha) is None:
         yield f"the run's commit {run.commit_sha} is not in this repository"
     if settings.four_eyes:
         yield from one_pair_of_eyes(run, settings, maintainer)
@@ -120,7 +120,7 @@ def _provenance(run: BenchmarkRun, settings: Settings, maintainer: Maintainer, b
 
 def one_pair_of_eyes(run: BenchmarkRun, settings: Settings, by: Maintainer) -> list[str]:
     """Why four eyes have not looked at the run, where they have not."""
-    author = None if run.commit_sha is None else author_of(settings.root, run.commit_sha)
+    author = None if run.commit_sha is None else author_of(settings.work_tree, run.commit_sha)
     if author is None:
         return [f"four eyes are asked for, and the author of the run's commit {run.commit_sha} cannot be found here"]
     if "@" not in by.principal:
@@ -144,8 +144,8 @@ def _intact(runs: Sequence[BenchmarkRun], run: BenchmarkRun, folder: Path, histo
 def _replaced(run: BenchmarkRun, settings: Settings, baselines: Baselines) -> BaselineRecord | None:
     if run.fingerprint is None:
         return None
-    key = comparison_key(run.fingerprint, host_class_of(run, portable=settings.portable))
-    same = [one for one in baselines.active if comparison_key(one.fingerprint, one.host_class) == key]
+    line = line_of(run.fingerprint, host_class_of(run, portable=settings.portable))
+    same = [one for one in baselines.active if line_of(one.fingerprint, one.host_class) == line]
     return same[0] if same else None
 
 

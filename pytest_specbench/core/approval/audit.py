@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from pytest_specbench.core.model import Record
-from pytest_specbench.core.records import Fingerprint, Number
+from pytest_specbench.core.records import Fingerprint, Number, Scalar
 from pytest_specbench.core.status import Cause
 from pytest_specbench.core.transitions import (
     BaselineEvent,
@@ -127,6 +127,15 @@ def comparison_key(found: Fingerprint, host_class: str) -> str:
     """Hash over instrument and host class: what has the same one may be compared, and only one baseline is active."""
     text = json.dumps([found.instrument, host_class], sort_keys=True, ensure_ascii=False)
     return sha256(text.encode("utf-8", "surrogatepass"))
+
+
+def line_of(found: Fingerprint, host_class: str) -> tuple[Scalar, ...]:
+    """Sandbox, agent, model (null where it is under test) and host class: of what has the same ones, whatever else of
+    the instrument changed between them, only the newest approval counts. An older scenario, verifier or lock that comes
+    back finds its baseline retired.
+    """
+    instrument = found.instrument
+    return (instrument.get("sandbox"), instrument.get("agent"), instrument.get("model"), host_class)
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,20 @@ def _histories(ordered: Sequence[Filed], problems: list[Problem]) -> dict[str, B
             with suppress(IllegalTransitionError):  # retired on two branches: it stays what it is
                 _end(histories[entry.baseline_id], BaselineEvent.RETIRED, filed)
     return histories
+
+
+def supersede(trail: Trail, lines: Mapping[str, Hashable]) -> None:
+    """Retire what the approval of a changed instrument took the place of. `lines` are those of the records, by id."""
+    newest: dict[Hashable, BaselineHistory] = {}
+    for filed in trail.entries:
+        name = filed.entry.baseline_id
+        if filed.entry.action is not Action.APPROVE or name is None or name not in lines:
+            continue
+        line, history = (filed.entry.scenario_id, lines[name]), trail.baselines[name]
+        before = newest.get(line)
+        if before is not None and before.status is BaselineStatus.ACTIVE:
+            _end(before, BaselineEvent.SUPERSEDED, filed)
+        newest[line] = history
 
 
 def _about(history: BaselineHistory) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from pytest_specbench.core.approval.audit import BaselineHistory, Problem, Trail, sha256
+from pytest_specbench.core.approval.audit import BaselineHistory, Problem, Trail, line_of, sha256, supersede
 from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.json_text import parse_json
@@ -48,7 +48,7 @@ class Baselines:
 
     @property
     def active(self) -> list[BaselineRecord]:
-        """Those that count, one for each instrument and host class."""
+        """Those that count, one for each sandbox, agent, model and host class."""
         return [
             record
             for name, record in self.records.items()
@@ -80,7 +80,7 @@ def read_baselines(tree: Tree, scenario_id: str, trust: Trust) -> Baselines:
     problems = [*trail.problems, *problems] or unsigned(tree, trail, trust, scenario_id=scenario_id)
     if problems:
         raise _invalid(tree, problems)
-    return Baselines(records, trail)
+    return _counted(records, trail)
 
 
 def read_all(tree: Tree, trust: Trust) -> Baselines:
@@ -95,7 +95,12 @@ def read_all(tree: Tree, trust: Trust) -> Baselines:
     problems = problems or unsigned(tree, trail, trust)
     if problems:
         raise _invalid(tree, problems)
-    return Baselines({name: records[name] for name in trail.baselines}, trail)
+    return _counted({name: records[name] for name in trail.baselines}, trail)
+
+
+def _counted(records: Mapping[str, BaselineRecord], trail: Trail) -> Baselines:
+    supersede(trail, {name: line_of(record.fingerprint, record.host_class) for name, record in records.items()})
+    return Baselines(records, trail)
 
 
 def verify_baselines(tree: Tree, trust: Trust, *, trusted: Tree | None = None) -> list[Problem]:
