@@ -52,7 +52,7 @@ class TestVerdict:
     def test_fewer_trials_than_there_are_to_be_prove_nothing(self) -> None:
         assert judged(trial(1), trial(2), trial(3), trial(4)).cause is Cause.NO_VERDICT
 
-    @pytest.mark.parametrize(("rate", "allowed"), [(0.7, 3), (0.9, 1), (0.95, 0), (1.0, 0), (0.1, 9)])
+    @pytest.mark.parametrize(("rate", "allowed"), [(0.7, 3), (0.9, 1), (0.95, 0), (1.0, 0), (0.1, 9), (1e-10, 9)])
     def test_the_rate_is_met_exactly(self, rate: float, allowed: int) -> None:
         criterion = Criterion(rate, 10)
 

@@ -16,4 +16,5 @@ class Criterion:
 
     def failed(self, failures: int) -> bool:
         """Whether so many failures are too many, however the rest ends."""
-        return round(self.trials * self.min_rate, 9) > self.trials - failures
+        # A rate however small asks for a success.
+        return max(1, round(self.trials * self.min_rate, 9)) > self.trials - failures

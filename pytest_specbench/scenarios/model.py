@@ -231,6 +231,10 @@ class AllowList(Record):
     """Globs that are refused in every mode."""
 
 
+RUN_FILES = (".json", ".jsonl", ".md", ".txt", ".xml", ".html")
+"""What the names of files in a run folder end in."""
+
+
 class Scenario(Record):
     """One benchmark scenario. Keys are those of the data model, and what it takes to run and to judge it."""
 
@@ -293,8 +297,10 @@ class Scenario(Record):
 
     @model_validator(mode="after")
     def _own_folder(self) -> Scenario:
-        if self.scenario_id.endswith((".json", ".jsonl")):
-            raise ValueError("scenario_id must not end in .json or .jsonl: files of the run folder are called so")
+        if self.scenario_id.endswith(RUN_FILES):
+            raise ValueError(
+                f"scenario_id must not end in {', '.join(RUN_FILES)}: files of the run folder are called so"
+            )
         return self
 
     @model_validator(mode="after")
