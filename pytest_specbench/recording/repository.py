@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TIMEOUT_SEC = 30
+from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.git import git, repository_of
 
 ARTIFACTS = ("runs", "progress", "latest", "index.sqlite", "incidents", ".gitignore")
 """What runs leave in the artifact folder. Nothing else in there is taken for theirs."""
@@ -21,30 +21,72 @@ def git_commit(folder: Path) -> str | None:
     return _git(folder, "rev-parse", "--verify", "HEAD").line
 
 
-def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = ()) -> list[str]:
+def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = (), named: Sequence[Path] = ()) -> list[str]:
     """Why the repository does not hold what would run, one phrase each; empty when it does.
 
-    Tracked changes count everywhere. Untracked files count below the folder `benchmarks` and below those of `also`,
-    where records (`.json`) that git ignores count as well; but not what runs left in the artifact folder `ignore`.
+    Tracked changes count everywhere, those of submodules too, and so do marks by which git does not look at a file.
+    Untracked files count below the folder `benchmarks` and below those of `also`; where git ignores them, they count as
+    records (`.json`) below those of `also`, and at and below the paths `named`. What runs left in the artifact folder
+    `ignore` does not count.
     """
-    answer = _git(benchmarks, "rev-parse", "--show-toplevel")
-    if answer.line is None:
+    top = repository_of(benchmarks)
+    answer = _git(benchmarks, "rev-parse", "--git-dir")
+    if top is None or answer.text is None:
         return [_no_repository(benchmarks, answer.error)]
     if git_commit(benchmarks) is None:
         return ["there is no commit yet"]
-    top = Path(answer.line)
-    status = _git(top, "status", "--porcelain=v1", "-z", "--untracked-files=all").text
+    status = _status(top)
     if status is None:
         return ["git status failed"]
     wanted = [folder.resolve() for folder in (benchmarks, *also)]
     root = ignore.resolve()
     artifacts = [root / name for name in ARTIFACTS]
     hidden = [(folder, "**/*.json") for folder in wanted[1:]]
+    hidden += [(path.resolve(), pattern) for path in named for pattern in ("", "**")]
     if any(folder.is_relative_to(root) for folder in wanted):
         # The artifact folder's own .gitignore hides all that is in there, so it must not hide what is looked for.
         artifacts.remove(root / ".gitignore")
         hidden.append((root, ".gitignore"))
-    return [*_changes(status.split("\0"), top, wanted, artifacts), *_hidden(top, hidden)]
+    return [
+        *_changes(status.split("\0"), top, wanted, artifacts),
+        *_hidden(top, hidden),
+        *_not_looked_at(top),
+        *_in_submodules(top),
+    ]
+
+
+def _status(top: Path) -> str | None:
+    # git would look into a submodule by that one's own configuration, which may name programs to run.
+    return _git(
+        top, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--ignore-submodules=all", "--no-renames"
+    ).text
+
+
+def _not_looked_at(top: Path) -> Iterator[str]:
+    """Phrases for files that git takes for unchanged unseen; those that a sparse check-out leaves out are not there."""
+    listed = _git(top, "ls-files", "-v", "-z").text
+    if listed is None:
+        yield "git ls-files failed"
+    for entry in (listed or "").split("\0"):
+        mark, name = entry[:1], entry[2:]
+        if mark.islower():
+            yield f"{name!r} is marked assume-unchanged, so that git does not look at it"
+        elif mark == "S" and os.path.lexists(top / name):
+            yield f"{name!r} is marked skip-worktree, so that git does not look at it"
+
+
+def _in_submodules(top: Path) -> Iterator[str]:
+    """Phrases for submodules that are checked out otherwise than the commit has them; those that are not, are fine."""
+    for entry in (_git(top, "ls-files", "-s", "-z").text or "").split("\0"):
+        if not entry.startswith("160000 "):
+            continue
+        facts, _, name = entry.partition("\t")
+        if repository_of(top / name) != (top / name).resolve():
+            continue
+        if git_commit(top / name) != facts.split()[1]:
+            yield f"the submodule {name!r} is at another commit"
+        elif _status(top / name) or [*_not_looked_at(top / name), *_in_submodules(top / name)]:
+            yield f"the submodule {name!r} is changed"
 
 
 def tree_state(benchmarks: Path, *, ignore: Path) -> str | None:
@@ -53,15 +95,15 @@ def tree_state(benchmarks: Path, *, ignore: Path) -> str | None:
 
     Compiled Python does not count, which follows from its source.
     """
-    commit, top = git_commit(benchmarks), _git(benchmarks, "rev-parse", "--show-toplevel").line
+    commit, top = git_commit(benchmarks), repository_of(benchmarks)
     if commit is None or top is None:
         return None
-    status = _git(Path(top), "status", "--porcelain=v1", "-z", "--untracked-files=all").text
+    status = _status(top)
     if status is None:
         return None
     found = hashlib.sha256(commit.encode())
     artifacts = [ignore.resolve() / name for name in ARTIFACTS]
-    for code, name in sorted(_entries(status.split("\0"), Path(top), [benchmarks.resolve()], artifacts)):
+    for code, name in sorted(_entries(status.split("\0"), top, [benchmarks.resolve()], artifacts)):
         if code == "??" and "__pycache__" in Path(name).parts:
             continue
         content = _content(Path(top, name))
@@ -106,14 +148,11 @@ def _changes(entries: list[str], top: Path, wanted: Sequence[Path], artifacts: S
 def _entries(
     entries: list[str], top: Path, wanted: Sequence[Path], artifacts: Sequence[Path]
 ) -> Iterator[tuple[str, str]]:
-    """Code and name of what counts; a renamed file has its old name in an entry of its own."""
-    left = iter(entries)
-    for entry in left:
+    """Code and name of what counts."""
+    for entry in entries:
         code, name = entry[:2], entry[3:]
         if not name:
             continue
-        if "R" in code or "C" in code:
-            next(left, None)
         path = top / name
         if code != "??" or (any(map(path.is_relative_to, wanted)) and not any(map(path.is_relative_to, artifacts))):
             yield code, name
@@ -122,7 +161,7 @@ def _entries(
 def _hidden(top: Path, wanted: Sequence[tuple[Path, str]]) -> Iterator[str]:
     """Phrases for untracked files that git ignores, by pairs of a folder and a glob in it."""
     specs = [
-        f":(top,glob){'/'.join([*map(_literal, folder.relative_to(top).parts), pattern])}"
+        f":(top,glob){'/'.join(filter(None, [*map(_literal, folder.relative_to(top).parts), pattern]))}"
         for folder, pattern in wanted
         if folder.is_relative_to(top)
     ]
@@ -153,19 +192,8 @@ class _Answer:
 
 
 def _git(folder: Path, *arguments: str) -> _Answer:
-    # A GIT_DIR or its like, left by a hook, would have git speak of another repository than the one in `folder`.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=folder,
-            env=environment | {"LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=TIMEOUT_SEC,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return _Answer(None, str(error))
-    return _Answer(done.stdout if done.returncode == 0 else None, done.stderr)
+        answer = git(folder, *arguments)
+    except BlockedError as error:
+        return _Answer(None, error.message)
+    return _Answer(None if answer.code else os.fsdecode(answer.out), answer.error)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.git import commit_of, git
 from pytest_specbench.core.status import Cause
-from pytest_specbench.store.git import commit_of, git
 
 MAX_BYTES = 50_000_000
 SMALL_BYTES = 1_000_000
+REGULAR = ("100644", "100755")
+"""Modes of regular files in git."""
 UNUSABLE = "the baselines cannot be used: "
 
 
@@ -105,7 +107,6 @@ class _Blob:
     mode: str
     kind: str
     name: str
-    size: int
 
 
 class GitTree:
@@ -140,22 +141,35 @@ class GitTree:
         blob = self._listing().get(parent, {}).get(name)
         if blob is None:
             return None
-        why = _no_file(blob)
-        if why:
-            raise unusable(f"{path} in {self.label}", why)
+        if blob.kind != "blob" or blob.mode not in REGULAR:
+            raise unusable(f"{path} in {self.label}", "it is no regular file")
         if blob.name not in self._content:
-            beside = [blob, *self._alike(parent, name)]
-            self._fetch(sorted({one.name for one in beside} - set(self._content)))
+            sizes = self._sizes(self._alike(parent, name))
+            if sizes[blob.name] > MAX_BYTES:
+                raise unusable(f"{path} in {self.label}", f"it is larger than {MAX_BYTES} bytes")
+            small = {one for one, size in sizes.items() if size <= SMALL_BYTES}
+            self._fetch(sorted({blob.name, *small} - set(self._content)))
         return self._content[blob.name]
 
-    def _alike(self, parent: str, name: str) -> list[_Blob]:
-        """Small files of the same kind in the same folder: who reads one reads the others, and a process is dear."""
+    def _alike(self, parent: str, name: str) -> list[str]:
+        """Files of the same kind in the same folder: who reads one reads the others, and a process is dear."""
         suffix = name.rpartition(".")[2]
         return [
-            one
+            one.name
             for other, one in self._listing()[parent].items()
-            if other.rpartition(".")[2] == suffix and one.size <= SMALL_BYTES and not _no_file(one)
+            if other.rpartition(".")[2] == suffix and one.kind == "blob" and one.mode in REGULAR
         ]
+
+    def _sizes(self, names: list[str]) -> dict[str, int]:
+        """The sizes of objects, by their names. One that git cannot give blocks."""
+        answer = git(self.repository, "cat-file", "--batch-check", given=("\n".join(names) + "\n").encode())
+        found = [line.split() for line in answer.out.decode("ascii", "replace").splitlines()]
+        for name, line in zip(names, found, strict=False):
+            if line[:2] != [name, "blob"]:
+                raise not_here(self.label, name)
+        if answer.code or len(found) != len(names):
+            raise unusable(self.label, f"git cat-file failed: {answer.error}")
+        return {line[0]: int(line[2]) for line in found}
 
     def _full(self, path: str) -> str:
         return "/".join(part for part in (self.folder, path.strip("/")) if part)
@@ -172,16 +186,15 @@ class GitTree:
         """Folder -> name -> what it is, of all that lies below our folder, and of the folders that lead to it."""
         if self._folders is None:
             pathspec = ["--", self.folder] if self.folder else []
-            answer = git(self.repository, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", self.commit, *pathspec)
+            answer = git(self.repository, "ls-tree", "-r", "-t", "-z", "--full-tree", self.commit, *pathspec)
             if answer.code:
                 raise unusable(self.label, f"git ls-tree failed: {answer.error}")
             self._folders = {}
             for line in filter(None, answer.out.split(b"\0")):
                 facts, _, path = line.partition(b"\t")
-                mode, kind, name, size = facts.decode("ascii").split()
+                mode, kind, name = facts.decode("ascii").split()
                 parent, _, last = os.fsdecode(path).rpartition("/")
-                blob = _Blob(mode, kind, name, int(size) if size.isdigit() else 0)
-                self._folders.setdefault(parent, {})[last] = blob
+                self._folders.setdefault(parent, {})[last] = _Blob(mode, kind, name)
         return self._folders
 
     def _fetch(self, names: list[str]) -> None:
@@ -241,10 +254,15 @@ def reason(error: BlockedError) -> str:
     return error.message.removeprefix(UNUSABLE)
 
 
-def _no_file(blob: _Blob) -> str:
-    if blob.kind != "blob" or blob.mode not in ("100644", "100755"):
-        return "it is no regular file"
-    return f"it is larger than {MAX_BYTES} bytes" if blob.size > MAX_BYTES else ""
+def not_here(where: str, name: str) -> BlockedError:
+    """What to raise for an object that the repository does not hold: nothing is fetched in the middle of a run."""
+    return BlockedError(
+        f"the object {name} is not in the repository",
+        cause=Cause.CONFIGURATION,
+        where=where,
+        expected="a repository that holds every file of the ref; a partial clone leaves some out",
+        hint="git fetch --refetch --no-filter, or clone without --filter",
+    )
 
 
 def _said(place: Path, error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""git, asked in a way that neither the environment nor replaced objects can bend."""
+"""git, asked in a way that neither the environment, nor what lies in a work tree, nor replaced objects can bend."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 
 TIMEOUT_SEC = 60
+SUBMODULE = b"160000 "
+"""What the entry of a submodule begins with: its mode."""
 _STEPS = re.compile(r"[~^:]|@\{")
 """Where the name in a revision ends: what follows says where to go from there."""
 _TOP = re.compile(r"[A-Z_]*HEAD")
@@ -30,16 +32,79 @@ class Answer:
     error: str
 
 
+KEPT = ("GIT_CONFIG_", "GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_EXEC_PATH")
+"""Variables of git that are passed on: who somebody is, and which directories are safe. Each of the others could have
+git speak of another repository, read a path otherwise, or run a program.
+"""
+
+_SETTINGS = {
+    "safe.bareRepository": "explicit",
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.checkStat": "default",
+    "core.trustctime": "true",
+    "core.ignoreStat": "false",
+    "protocol.allow": "never",
+}
+"""What no repository decides for us: programs to run, how closely git looks at files, and fetching what is missing."""
+
+_OPTIONS = ("--no-replace-objects", *(word for item in _SETTINGS.items() for word in ("-c", "=".join(item))))
+
+
+def repository_of(folder: Path) -> Path | None:
+    """Top of the work tree that holds a folder, links resolved; None where there is none. Asks git only where
+    repositories are nested.
+
+    It is looked for from outside in: a `.git` among files that the repository around it tracks is no repository, and
+    neither is a folder that only looks like a bare one. A submodule is, and so is what the outer one does not track.
+    """
+    here = Path(os.path.realpath(folder))
+    found: Path | None = None
+    for top in reversed((here, *here.parents)):
+        if _is_top(top) and (found is None or not _tracks_below(found, top)):
+            found = top
+    return found
+
+
+def _is_top(folder: Path) -> bool:
+    git_folder = folder / ".git"
+    return git_folder.is_file() or (git_folder / "HEAD").exists()
+
+
+def _tracks_below(repository: Path, folder: Path) -> bool:
+    """Whether a repository tracks files in a folder, other than as a submodule."""
+    listed = _asked(repository, ("ls-files", "-s", "-z", "--", f":(top,literal){folder.relative_to(repository)}"))
+    return listed.code == 0 and any(one and not one.startswith(SUBMODULE) for one in listed.out.split(b"\0"))
+
+
 def git(folder: Path, *arguments: str, given: bytes = b"") -> Answer:
-    """Run git in a folder with `given` on its stdin. Raises BlockedError(CONFIGURATION) where git cannot be run."""
-    # A GIT_DIR or its like, left by a hook, would have git speak of another repository than the one in `folder`; an
-    # object that refs/replace stands for would have another content than its name says.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "LC_"))}
+    """Run git at the top of the repository that holds a folder, with `given` on its stdin; where there is none,
+    outside of any. Raises BlockedError(CONFIGURATION) where git cannot be run.
+    """
+    return _asked(repository_of(folder), arguments, given)
+
+
+def git_command(repository: Path | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment by which git is run at the top of a repository."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "LC_", "LANGUAGE"))}
+    kept |= {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
+    kept |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+    if repository is None:
+        kept["GIT_DIR"] = os.devnull
+    else:
+        # What is found from its top is its own .git, and nothing above: git still refuses another user's repository,
+        # which it does not where it is given the folder.
+        kept["GIT_CEILING_DIRECTORIES"] = str(repository.parent)
+    return ["git", *_OPTIONS, *arguments], kept
+
+
+def _asked(repository: Path | None, arguments: tuple[str, ...], given: bytes = b"") -> Answer:
+    command, environment = git_command(repository, *arguments)
     try:
         done = subprocess.run(
-            ["git", "--no-replace-objects", *arguments],
-            cwd=folder,
-            env=environment | {"LC_ALL": "C", "LANGUAGE": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            command,
+            cwd=repository or "/",
+            env=environment,
             input=given,
             capture_output=True,
             timeout=TIMEOUT_SEC,
@@ -47,22 +112,23 @@ def git(folder: Path, *arguments: str, given: bytes = b"") -> Answer:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BlockedError(
-            f"git cannot be run: {error}", cause=Cause.CONFIGURATION, where=str(folder), hint="git --version"
+            f"git cannot be run: {error}", cause=Cause.CONFIGURATION, where=str(repository or "/"), hint="git --version"
         ) from None
     return Answer(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip())
 
 
 def top_level(folder: Path) -> Path:
     """The top folder of the work tree that holds `folder`. Raises BlockedError(CONFIGURATION) where there is none."""
-    answer = git(folder, "rev-parse", "--show-toplevel")
-    if answer.code:
+    repository = repository_of(folder)
+    answer = _asked(repository, ("rev-parse", "--git-dir"))
+    if repository is None or answer.code:
         raise BlockedError(
             f"there is no git repository: {answer.error}",
             cause=Cause.CONFIGURATION,
             where=str(folder),
             hint=f"git -C {folder} status",
         )
-    return Path(os.fsdecode(answer.out.removesuffix(b"\n")))
+    return repository
 
 
 def commit_of(repository: Path, ref: str) -> str:
