@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_specbench import __version__
 from pytest_specbench.commands import baseline, history, report, validate
-from pytest_specbench.core.errors import RunNotFoundError, SpecbenchError
+from pytest_specbench.core.errors import RunNotFoundError, SpecbenchError, UsageError
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_NOT_FOUND
 
 if TYPE_CHECKING:
@@ -25,11 +26,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser(given).parse_args(given[:end])
     arguments.rest = given[end + 1 :]
     try:
+        _refuse_empty(arguments)
+        ref = getattr(arguments, "trusted_ref", None)
+        if ref is None and "trusted_ref" in arguments:
+            ref = os.environ.get("SPEC_BENCH_TRUSTED_REF")
+        if ref == "":
+            raise UsageError("SPEC_BENCH_TRUSTED_REF is empty", hint="unset it, or give it a value")
+        if ref is not None:
+            from pytest_specbench.commands.at_ref import run_at_ref
+            from pytest_specbench.store.trusted.laid_out import laid_out
+
+            if laid_out(Path.cwd()) is None:
+                return run_at_ref(ref, "pytest_specbench", given, near=Path.cwd())
         code: int = arguments.command(arguments)
     except SpecbenchError as error:
         print(f"specbench: {error}", file=sys.stderr)
         return EXIT_NOT_FOUND if isinstance(error, RunNotFoundError) else EXIT_BLOCKED
     return code
+
+
+def _refuse_empty(arguments: argparse.Namespace) -> None:
+    """Raises UsageError for an option or path that is empty, as a variable that is not set makes it: it would mean
+    something else than what was asked for.
+    """
+    for name, value in vars(arguments).items():
+        if value == "" or (isinstance(value, list) and "" in value and name != "rest"):
+            raise UsageError(f"{name.replace('_', '-')} is empty", hint="leave it out, or give it a value")
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
@@ -106,7 +128,7 @@ def _run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, option.name.replace("-", "_"), None)
         if value is True:
             given.append(option.option)
-        elif value:
+        elif isinstance(value, str):
             given.append(f"{option.option}={value}")
     return _pytest([*(arguments.paths or ["benchmarks"]), *given, *arguments.rest])
 
@@ -139,7 +161,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _email(folder: Path) -> str | None:
     """The e-mail address that git knows in the folder; None where it knows none, or there is no git or folder."""
-    from pytest_specbench.store.git import git
+    from pytest_specbench.core.git import git
 
     try:
         return git(folder, "config", "--get", "user.email").out.decode("utf-8", "replace").strip() or None

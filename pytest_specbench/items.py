@@ -45,7 +45,9 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """The scenario in the file. An invalid file, or a second one with the same id, is a collection error."""
         try:
-            loaded = load_scenario(self.path, known_checks=self.state.known_checks)
+            loaded = load_scenario(
+                self.path, known_checks=self.state.known_checks, data=self.state.settings.data_of(self.path)
+            )
             self.state.selection.claim(loaded)
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None

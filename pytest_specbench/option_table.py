@@ -163,8 +163,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "trusted-ref",
         "trusted_ref",
-        "git ref from which policy, maintainers, signers, approval mode and baselines are read, for example the target "
-        "branch of a pull request",
+        "git ref that judges, for example the target branch of a pull request: scenarios, configuration, lock, "
+        "baselines and maintainers are its own, laid out in a private folder; only what is under test comes from the "
+        "work tree",
         "REF",
         environment="SPEC_BENCH_TRUSTED_REF",
     ),

@@ -1,20 +1,24 @@
-"""How options become `Settings`: command line, environment, ini file (of the work tree or a trusted ref), default."""
+"""How options become `Settings`: command line, environment, ini file, default."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.settings import Held, Settings, check_baselines_are_found, placed
 from pytest_specbench.option_table import OPTIONS, Option
+
+if TYPE_CHECKING:
+    from pytest_specbench.store.trusted.laid_out import LaidOut
 
 
 def register(parser: pytest.Parser) -> None:
@@ -36,40 +40,108 @@ def any_given(config: pytest.Config) -> bool:
     return resumes(config) is not None or any(config.getoption(option.option) is not None for option in OPTIONS)
 
 
-def trusts_a_ref(config: pytest.Config) -> bool:
-    """Whether this session is held against a git ref."""
+SETTINGS_ONLY = type("SettingsOnly", (), {})()
+"""Registered as a plugin of a configuration that no session follows: a command reads its settings from it."""
+
+
+def ref_asked_for(early: pytest.Config) -> str | None:
+    """The git ref that a session is to be held against, asked before pytest has read all of its configuration; None
+    where no session follows.
+    """
+    if early.pluginmanager.is_registered(SETTINGS_ONLY):
+        return None
     option = next(option for option in OPTIONS if option.field == "trusted_ref")
-    # Help ends the reading of options where it stands, so that what follows it is not known as an option.
-    written = (word.partition("=")[0] for word in config.invocation_params.args)
-    return option.option in written or _value(option, config, _Configured(config)) is not None
+    found = _value(option, early, early.known_args_namespace)
+    return None if found is None else str(found[0])
+
+
+def runs_at_ref(config: pytest.Config) -> bool:
+    """Whether this session runs where a trusted ref is laid out."""
+    return _place(config).laid_out is not None
 
 
 def resumes(config: pytest.Config) -> str | None:
     """The run that this session is to finish, as it was asked for."""
-    found = _value(next(option for option in OPTIONS if option.field == "resume"), config, _Configured(config))
+    found = _value(next(option for option in OPTIONS if option.field == "resume"), config)
     return None if found is None else str(found[0])
 
 
 def read_settings(config: pytest.Config) -> Settings:
     """Settings of this invocation. Raises pytest.UsageError that names the place of a wrong value."""
-    found = {option.field: _value(option, config, _Configured(config)) for option in OPTIONS}
-    ref = found["trusted_ref"]
-    if ref is not None:
-        at_ref = _ConfiguredAt(config, ref[0])
-        found = {option.field: _value(option, config, at_ref) for option in OPTIONS} | {"trusted_ref": ref}
+    from pytest_specbench.core.errors import UsageError
+
+    found = {option.field: _value(option, config) for option in OPTIONS}
     sources = {field: "default" if one is None else one[1] for field, one in found.items()}
     values = {field: one[0] for field, one in found.items() if one is not None}
     run_id, folder_name = run_identity(config)
-    root = config.rootpath
-    settings = Settings(root=root, run_id=run_id, argv=tuple(sys.argv), sources=sources, **values)
-    output = root / settings.output
-    baselines = root / settings.baselines
+    place = _place(config)
+    if place.laid_out is None and config.pluginmanager.is_registered(SETTINGS_ONLY):
+        values.pop("trusted_ref", None)  # a command that is held against a ref runs where that is laid out
+    elif place.laid_out is None and values.get("trusted_ref") is not None:
+        raise pytest.UsageError(
+            f"--specbench-trusted-ref from {sources['trusted_ref']}: this session does not run where the ref is laid "
+            "out; start it with `specbench run --trusted-ref REF`"
+        )
+    settings = Settings(
+        root=place.root,
+        work_tree=place.work_tree,
+        held=place.held,
+        run_id=run_id,
+        argv=tuple(sys.argv) if place.laid_out is None else place.laid_out.argv,
+        sources=sources,
+        **values,
+    )
+    output = place.written(settings.output, sources["output"])
+    baselines = placed(settings.baselines, sources["baselines"], root=place.root, configured_in=config.rootpath)
+    try:
+        if sources["baselines"] == "default":
+            check_baselines_are_found(place.root, config.rootpath)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
     _check_output(output, sources["output"])
     # As a text: a slash at the end says that it is a folder.
-    record = None if settings.record is None else os.path.join(config.invocation_params.dir, settings.record)  # noqa: PTH118
+    record = None if settings.record is None else os.path.join(place.here, settings.record)  # noqa: PTH118
     return replace(
         settings, output=output, baselines=baselines, record=record, run_folder=output / "runs" / folder_name
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a session runs."""
+
+    root: Path
+    work_tree: Path
+    here: Path
+    """The working directory of whoever asked for it."""
+    configured_in: Path
+    laid_out: LaidOut | None = None
+
+    @property
+    def held(self) -> Held | None:
+        found = self.laid_out
+        if found is None:
+            return None
+        return Held(found.ref, found.commit, tuple(self.root / path for path in found.added), found.altered)
+
+    def written(self, value: Path, source: str) -> Path:
+        """What is written lies in the work tree, also where the ref's configuration names it."""
+        path = placed(value, source, root=self.root, configured_in=self.configured_in)
+        return path if self.laid_out is None else self.laid_out.under_test(path)
+
+
+def _place(config: pytest.Config) -> _Place:
+    from pytest_specbench.core.git import repository_of
+
+    here = config.invocation_params.dir
+    if os.environ.get("_SPECBENCH_LAID_OUT"):
+        from pytest_specbench.store.trusted.laid_out import laid_out
+
+        found = laid_out(here)
+        if found is not None:
+            return _Place(found.folder, found.work_tree, found.here, config.rootpath, found)
+    root = repository_of(config.rootpath) or config.rootpath
+    return _Place(root, root, here, config.rootpath)
 
 
 def check_permissions(config: pytest.Config, settings: Settings) -> None:
@@ -97,70 +169,22 @@ def _check_output(output: Path, source: str) -> None:
         raise pytest.UsageError(f"--specbench-output from {source}: {there} is no folder that can be written to")
 
 
-class _Configured:
-    """What pytest's configuration file says."""
-
-    where = ""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    def value(self, option: Option) -> Any:
-        """The value of an option as pytest reads it; None where there is none."""
-        try:
-            return self._config.getini(option.ini)
-        except (ValueError, pytest.UsageError) as error:
-            raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
-
-
-class _ConfiguredAt:
-    """What pytest's configuration file says at a git ref, which the work tree's cannot change."""
-
-    def __init__(self, config: pytest.Config, ref: str) -> None:
-        from pytest_specbench.core.errors import SpecbenchError
-        from pytest_specbench.store.trusted.ref import trusted_ref
-
-        named = config.inipath if config.getoption("inifilename", None) else None
-        try:
-            self._values = trusted_ref(config.rootpath, ref).ini(config.rootpath, file=named).values
-        except SpecbenchError as error:
-            raise pytest.UsageError(f"--specbench-trusted-ref: {error}") from None
-        self.where = f" at {ref}"
-
-    def value(self, option: Option) -> Any:
-        """The value of an option; None where there is none."""
-        given = self._values.get(option.ini)
-        if not option.flag or given is None or isinstance(given, bool):
-            return given
-        known = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        if str(given).lower() not in known:
-            raise pytest.UsageError(
-                f"{option.option} from ini {option.ini}{self.where}: got {given!r}; expected true or false"
-            )
-        return known[str(given).lower()]
-
-
-def _value(option: Option, config: pytest.Config, configured: _Configured | _ConfiguredAt) -> tuple[Any, str] | None:
-    given = config.getoption(option.option)
+def _value(option: Option, config: pytest.Config, given_by: argparse.Namespace | None = None) -> tuple[Any, str] | None:
+    """The value of an option and where it comes from; `given_by` holds the command line's before pytest has it."""
+    given = getattr(config.option if given_by is None else given_by, option.option.removeprefix("--").replace("-", "_"))
     if given is not None:
         return _parsed(option, given, "command line"), "command line"
-    if option.environment and os.environ.get(option.environment):
+    if option.environment and option.environment in os.environ:
         source = f"environment {option.environment}"
         return _parsed(option, os.environ[option.environment], source), source
-    ini = configured.value(option)
-    if ini is not None and ini != "":
-        source = f"ini {option.ini}{configured.where}"
+    try:
+        ini = config.getini(option.ini)
+    except (ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
+    if ini is not None:
+        source = f"ini {option.ini}"
         overrides = config.getoption("override_ini") or ()
-        if not configured.where and any(str(each).startswith(f"{option.ini}=") for each in overrides):
+        if any(str(each).startswith(f"{option.ini}=") for each in overrides):
             source = f"command line, -o {option.ini}"
         return _parsed(option, ini, source), source
     return None
@@ -208,9 +232,10 @@ def _resumed(config: pytest.Config) -> tuple[str, str]:
     from pytest_specbench.core.errors import UsageError
     from pytest_specbench.recording.run_start import find_run
 
-    given = _value(next(option for option in OPTIONS if option.field == "output"), config, _Configured(config))
-    output = config.rootpath / (Settings.output if given is None else given[0])
+    given = _value(next(option for option in OPTIONS if option.field == "output"), config)
+    place = _place(config)
+    output = place.written(*(given or (Settings.output, "default")))
     try:
-        return find_run(output, str(resumes(config)), config.invocation_params.dir)
+        return find_run(output, str(resumes(config)), place.here)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None

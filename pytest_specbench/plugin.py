@@ -35,13 +35,23 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Where a ref is trusted, the work tree's configuration cannot have pytest show something and run nothing."""
-    words = config.invocation_params.args
-    for name, written in (("help", ("-h", "--help")), ("markers", ("--markers",)), ("version", ("-V", "--version"))):
-        if config.getoption(name) and not {*words} & {*written} and options.trusts_a_ref(config):
-            raise pytest.UsageError(f"--{name} is asked for by a configuration, and not on the command line")
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Where a ref is trusted, have the session run where that is laid out, before any conftest.py is read."""
+    ref = options.ref_asked_for(early_config)
+    if ref is not None and not options.runs_at_ref(early_config):
+        from pytest_specbench.commands.at_ref import run_at_ref
+        from pytest_specbench.core.errors import SpecbenchError
+        from pytest_specbench.core.git import repository_of
+
+        given = early_config.invocation_params
+        near = given.dir if repository_of(given.dir) else early_config.rootpath
+        try:
+            code = run_at_ref(ref, "pytest", given.args, near=near)
+        except SpecbenchError as error:
+            raise pytest.UsageError(f"--specbench-trusted-ref: {error}") from None
+        raise SystemExit(code)
+    return (yield)
 
 
 class SpecbenchHooks:
@@ -146,7 +156,7 @@ class SpecbenchHooks:
     def pytest_testnodedown(self, node: Any) -> None:
         """Take in what an xdist worker could not say itself; one that died said nothing."""
         output = getattr(node, "workeroutput", None) or {}
-        if "specbench_usage_error" in output or "specbench_left_out" in output:
+        if "specbench_usage_error" in output:
             self.active().worker_ended(output)
 
     @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,24 @@ from scenario_files import Project, Ran
 
 MARA, BEN = "mara@example.org", "ben@example.org"
 ROTATION = "workflow-maintainers"
+
+
+def as_made_once(project: Project, templates: Path, name: str, make: Callable[[], object]) -> Project:
+    """Make the project what `make` makes of it: in earnest the first time, then as a copy of that in `templates`."""
+    template = templates / name
+    if template.exists():
+        shutil.rmtree(project.path)
+        shutil.copytree(template, project.path, symlinks=True)
+        os.chdir(project.path)
+    else:
+        make()
+        shutil.copytree(project.path, template, symlinks=True)
+    return project
+
+
+def latest(project: Project) -> Ran:
+    """What the newest run left."""
+    return Ran(0, "", "", project.path / ".terminalbench")
 
 
 def maintained(project: Project, *people: str, user: str = MARA) -> Project:

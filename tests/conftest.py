@@ -69,6 +69,12 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     return _project(pytester, monkeypatch, workers=0)
 
 
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where projects are kept that many tests of a module begin with."""
+    return tmp_path_factory.mktemp("templates")
+
+
 @pytest.fixture(params=[0, 2], ids=["no xdist", "n2"])
 def either(request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with scenarios, run without xdist and with two workers."""

@@ -82,6 +82,7 @@ class Desk:
         run_folder = self.output / "runs" / f"run-{self.sessions}"
         plain = Settings(
             root=self.path,
+            work_tree=self.path,
             output=self.output,
             run_folder=run_folder,
             baselines=self.path / "baselines",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from approval_support import BEN, MARA, approved, entries, maintained, passes, record
+from approval_support import BEN, MARA, approved, as_made_once, entries, latest, maintained, passes, record
 from parity_support import commit, git
 from scenario_files import Project, Ran, command
 
@@ -21,6 +21,17 @@ def kept(project: Project) -> Project:
     """A maintained project with one scenario, in which nothing ran yet."""
     project.scenario()
     return maintained(project)
+
+
+@pytest.fixture
+def passed(project: Project, templates: Path) -> Project:
+    """The same after three passing runs."""
+
+    def make() -> None:
+        project.scenario()
+        passes(maintained(project), 3)
+
+    return as_made_once(project, templates, "passed", make)
 
 
 def refused(project: Project, *arguments: str, scenario: str = "demo", run: str = "latest") -> str:
@@ -34,116 +45,107 @@ def refused(project: Project, *arguments: str, scenario: str = "demo", run: str 
 
 
 class TestApproving:
-    def test_three_passing_runs_make_a_baseline_that_the_next_run_is_compared_with(self, kept: Project) -> None:
-        passes(kept, 3)
+    def test_three_passing_runs_make_a_baseline_that_the_next_run_is_compared_with(self, passed: Project) -> None:
+        told = approved(passed, "--notes", "first one").out
 
-        told = approved(kept, "--notes", "first one").out
-
-        assert record(kept)["baseline_id"] in told
-        commit(kept)
-        after = kept.run()
+        assert record(passed)["baseline_id"] in told
+        commit(passed)
+        after = passed.run()
         assert after.judged() == ("pass", "verified")
-        assert after.scenario()["baseline_id"] == record(kept)["baseline_id"]
+        assert after.scenario()["baseline_id"] == record(passed)["baseline_id"]
 
-    def test_the_record_pools_all_runs_and_says_what_it_rests_on(self, kept: Project) -> None:
-        last = passes(kept, 3)
-        approved(kept, "--notes", "first one")
+    def test_the_record_pools_all_runs_and_says_what_it_rests_on(self, passed: Project) -> None:
+        last = latest(passed)
+        approved(passed, "--notes", "first one")
 
-        made = record(kept)
+        made = record(passed)
         assert len(made["run_ids"]) == 3
         assert made["run_ids"][-1] == last.report["run_id"]
         assert made["metrics"]["success"]["values"] == [True, True, True]
         assert (made["approved_by"], made["rotation"]) == (MARA, "workflow-maintainers")
         assert made["notes"] == "first one"
-        assert made["commit_sha"] == git(kept.path, "rev-parse", "HEAD").strip()
-        folder = kept.path / "baselines" / made["artifact_snapshot"]
+        assert made["commit_sha"] == git(passed.path, "rev-parse", "HEAD").strip()
+        folder = passed.path / "baselines" / made["artifact_snapshot"]
         assert sorted(path.name for path in folder.iterdir()) == sorted(
             name for name, file in made["bundle"].items() if file["uri"] is None
         )
         assert json.loads((folder / "summary.json").read_text())["scenario_id"] == "demo"
 
-    def test_the_audit_entry_names_who_when_why_and_the_record(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept, "--notes", "first one")
+    def test_the_audit_entry_names_who_when_why_and_the_record(self, passed: Project) -> None:
+        approved(passed, "--notes", "first one")
 
-        (entry,) = entries(kept)
+        (entry,) = entries(passed)
         assert (entry["action"], entry["by"], entry["verified"], entry["reason"]) == (
             "approve",
             MARA,
             False,
             "first one",
         )
-        assert entry["baseline_id"] == record(kept)["baseline_id"]
+        assert entry["baseline_id"] == record(passed)["baseline_id"]
         assert entry["parents"] == []
 
-    def test_a_newer_one_retires_the_older_and_names_it_as_its_parent(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
-        first = record(kept)
-        commit(kept)
-        passes(kept, 1)
-        approved(kept)
+    def test_a_newer_one_retires_the_older_and_names_it_as_its_parent(self, passed: Project) -> None:
+        approved(passed)
+        first = record(passed)
+        commit(passed)
+        passes(passed, 1)
+        approved(passed)
 
-        second = record(kept)
+        second = record(passed)
         assert second["supersedes_baseline_id"] == first["baseline_id"]
-        assert len(entries(kept)[1]["parents"]) == 1
-        listed = kept.specbench("baseline", "list", "--format", "json")
+        assert len(entries(passed)[1]["parents"]) == 1
+        listed = passed.specbench("baseline", "list", "--format", "json")
         assert {row["baseline_id"]: row["status"] for row in json.loads(listed.out)["baselines"]} == {
             first["baseline_id"]: "retired",
             second["baseline_id"]: "active",
         }
 
-    def test_a_dry_run_shows_old_and_new_side_by_side_and_writes_nothing(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
-        first = record(kept)["baseline_id"]
-        commit(kept)
-        passes(kept, 1)
+    def test_a_dry_run_shows_old_and_new_side_by_side_and_writes_nothing(self, passed: Project) -> None:
+        approved(passed)
+        first = record(passed)["baseline_id"]
+        commit(passed)
+        passes(passed, 1)
 
-        shown = approved(kept, "--dry-run").out
+        shown = approved(passed, "--dry-run").out
 
         assert first in shown
         assert "consecutive passing runs: 3" in shown
-        assert len(entries(kept)) == 1
+        assert len(entries(passed)) == 1
 
-    def test_a_portable_one_holds_no_hosts_metric(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept, "--portable")
+    def test_a_portable_one_holds_no_hosts_metric(self, passed: Project) -> None:
+        approved(passed, "--portable")
 
-        assert "runtime_ms" not in record(kept)["metrics"]
-        assert record(kept)["fingerprint"]["host"] == {"class": "portable"}
+        assert "runtime_ms" not in record(passed)["metrics"]
+        assert record(passed)["fingerprint"]["host"] == {"class": "portable"}
 
-    def test_a_run_that_was_made_elsewhere_is_approved_in_one_command(self, kept: Project) -> None:
-        passes(kept, 3)
-        elsewhere = kept.path.parent / "artifact"
-        shutil.move(kept.path / ".terminalbench", elsewhere)
+    def test_a_run_that_was_made_elsewhere_is_approved_in_one_command(self, passed: Project) -> None:
+        elsewhere = passed.path.parent / "artifact"
+        shutil.move(passed.path / ".terminalbench", elsewhere)
 
-        ran = kept.specbench("baseline", "approve", "--scenario", "demo", "--run", str(elsewhere))
+        ran = passed.specbench("baseline", "approve", "--scenario", "demo", "--run", str(elsewhere))
 
         assert ran.code == 0, ran.err
-        assert len(record(kept)["run_ids"]) == 3
+        assert len(record(passed)["run_ids"]) == 3
 
     @pytest.mark.parametrize("expires", ["2020-01-01", "tomorrow"])
-    def test_an_expiry_must_be_a_day_to_come(self, kept: Project, expires: str) -> None:
-        passes(kept, 3)
-        ran = kept.specbench("baseline", "approve", "--scenario", "demo", "--run", "latest", "--expires", expires)
+    def test_an_expiry_must_be_a_day_to_come(self, passed: Project, expires: str) -> None:
+        ran = passed.specbench("baseline", "approve", "--scenario", "demo", "--run", "latest", "--expires", expires)
 
         assert ran.code in (2, 4)
         assert expires in ran.err
-        assert entries(kept) == []
+        assert entries(passed) == []
 
-    def test_of_two_at_once_one_wins_and_the_other_is_told(self, kept: Project) -> None:
-        passes(kept, 3)
+    def test_of_two_at_once_one_wins_and_the_other_is_told(self, passed: Project) -> None:
         line = [sys.executable, "-m", "pytest_specbench", "baseline", "approve", "--scenario=demo", "--run=latest"]
         both = [
-            subprocess.Popen(line, cwd=kept.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(line, cwd=passed.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)
         ]
         said = [one.communicate(timeout=120) for one in both]
 
         assert sorted(one.returncode for one in both) == [0, 4], said
         assert any("approved already" in err for _, err in said)
-        assert len(entries(kept)) == 1
+        assert len(entries(passed)) == 1
 
 
 class TestRefused:
@@ -187,17 +189,16 @@ class TestRefused:
 
         assert "regression" in refused(kept)
 
-    def test_the_same_run_twice(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
+    def test_the_same_run_twice(self, passed: Project) -> None:
+        approved(passed)
 
-        assert "approved already" in refused(kept)
+        assert "approved already" in refused(passed)
 
-    def test_an_altered_artifact(self, kept: Project) -> None:
-        ran = passes(kept, 3)
+    def test_an_altered_artifact(self, passed: Project) -> None:
+        ran = latest(passed)
         (ran.trial() / "post-test.txt").write_text("all is well\n")
 
-        assert "post-test.txt" in refused(kept)
+        assert "post-test.txt" in refused(passed)
 
     def test_an_altered_artifact_of_an_earlier_run_of_the_streak(self, kept: Project) -> None:
         first = passes(kept, 1)
@@ -206,12 +207,12 @@ class TestRefused:
 
         assert "post-test.txt" in refused(kept)
 
-    def test_an_altered_record(self, kept: Project) -> None:
-        ran = passes(kept, 3)
+    def test_an_altered_record(self, passed: Project) -> None:
+        ran = latest(passed)
         path = ran.folder / "demo" / "run.json"
         path.write_text(path.read_text().replace('"clean": true', '"clean":  true'))
 
-        assert refused(kept)
+        assert refused(passed)
 
     def test_somebody_who_is_no_maintainer(self, project: Project) -> None:
         project.scenario()
@@ -245,39 +246,36 @@ class TestRefused:
         passes(kept, 1)
         assert "expected: one of demo" in refused(kept, scenario="dema")
 
-    def test_a_broken_trail_is_not_added_to(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
-        (entry,) = (kept.path / "baselines" / "audit").glob("*.json")
+    def test_a_broken_trail_is_not_added_to(self, passed: Project) -> None:
+        approved(passed)
+        (entry,) = (passed.path / "baselines" / "audit").glob("*.json")
         entry.write_text(entry.read_text().replace(MARA, BEN))
-        commit(kept)
-        kept.run()
+        commit(passed)
+        passed.run()
 
-        assert refused(kept)
+        assert refused(passed)
 
 
 class TestRetiring:
-    def test_a_retired_baseline_is_compared_with_no_more(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
-        name = record(kept)["baseline_id"]
+    def test_a_retired_baseline_is_compared_with_no_more(self, passed: Project) -> None:
+        approved(passed)
+        name = record(passed)["baseline_id"]
 
-        retired = kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+        retired = passed.specbench("baseline", "retire", name, "--reason", "decommissioned")
 
         assert retired.code == 0, retired.err
-        commit(kept)
-        assert kept.run().judged() == ("provisional", "approval_needed")
-        shown = kept.specbench("baseline", "show", name).out
+        commit(passed)
+        assert passed.run().judged() == ("provisional", "approval_needed")
+        shown = passed.specbench("baseline", "show", name).out
         assert "retired" in shown
         assert "decommissioned" in shown
 
-    def test_twice_is_refused(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
-        name = record(kept)["baseline_id"]
-        kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+    def test_twice_is_refused(self, passed: Project) -> None:
+        approved(passed)
+        name = record(passed)["baseline_id"]
+        passed.specbench("baseline", "retire", name, "--reason", "decommissioned")
 
-        again = kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
+        again = passed.specbench("baseline", "retire", name, "--reason", "decommissioned")
 
         assert again.code == 4
         assert "retired" in again.err
@@ -373,26 +371,25 @@ class TestAcknowledging:
         assert ran.code == 4
         assert "366 days" in ran.err
 
-    def test_it_is_not_green_where_an_approval_is_owed(self, kept: Project) -> None:
-        passes(kept, 3)
-        approved(kept)
-        name = record(kept)["baseline_id"]
-        kept.specbench("baseline", "retire", name, "--reason", "decommissioned")
-        self.failing(kept)
-        self.acknowledged(kept)
+    def test_it_is_not_green_where_an_approval_is_owed(self, passed: Project) -> None:
+        approved(passed)
+        name = record(passed)["baseline_id"]
+        passed.specbench("baseline", "retire", name, "--reason", "decommissioned")
+        self.failing(passed)
+        self.acknowledged(passed)
 
-        assert kept.run().code == 1
+        assert passed.run().code == 1
 
-    def acknowledge(self, kept: Project, until: str | None = None) -> Ran:
+    def acknowledge(self, passed: Project, until: str | None = None) -> Ran:
         day = until or str(datetime.now(UTC).date() + timedelta(days=30))
-        return kept.specbench(
+        return passed.specbench(
             "ack", "--scenario", "demo", "--run", "latest", "--reason", "upstream #12", "--until", day
         )
 
-    def acknowledged(self, kept: Project) -> None:
-        known = self.acknowledge(kept)
+    def acknowledged(self, passed: Project) -> None:
+        known = self.acknowledge(passed)
         assert known.code == 0, known.err
-        commit(kept)
+        commit(passed)
 
 
 class TestForged:
@@ -418,23 +415,21 @@ class TestForged:
 
         assert not any(b"nobody's eyes" in file.read_bytes() for file in kept.path.rglob("*") if file.is_file())
 
-    def test_its_commit_must_be_known_here(self, kept: Project) -> None:
-        passes(kept, 3)
-        git(kept.path, "commit", "-q", "--amend", "--allow-empty", "-m", "another history")
-        git(kept.path, "reflog", "expire", "--expire=now", "--all")
-        git(kept.path, "gc", "-q", "--prune=now")
+    def test_its_commit_must_be_known_here(self, passed: Project) -> None:
+        git(passed.path, "commit", "-q", "--amend", "--allow-empty", "-m", "another history")
+        git(passed.path, "reflog", "expire", "--expire=now", "--all")
+        git(passed.path, "gc", "-q", "--prune=now")
 
-        assert "is not in this repository" in refused(kept)
+        assert "is not in this repository" in refused(passed)
 
-    def test_a_missing_artifact_is_told_and_not_tripped_over(self, kept: Project) -> None:
-        last = passes(kept, 3)
+    def test_a_missing_artifact_is_told_and_not_tripped_over(self, passed: Project) -> None:
+        last = latest(passed)
         (last.trial() / "agent.cast").unlink()
 
-        assert "agent.cast" in refused(kept)
-        assert "Traceback" not in kept.specbench("baseline", "diff", "--scenario=demo", "--run=latest").err
+        assert "agent.cast" in refused(passed)
+        assert "Traceback" not in passed.specbench("baseline", "diff", "--scenario=demo", "--run=latest").err
 
-    def test_a_broken_list_of_maintainers_refuses(self, kept: Project) -> None:
-        passes(kept, 3)
-        kept.file("baselines/maintainers.yaml", "maintainers: 3\n")
+    def test_a_broken_list_of_maintainers_refuses(self, passed: Project) -> None:
+        passed.file("baselines/maintainers.yaml", "maintainers: 3\n")
 
-        assert "maintainers.yaml" in refused(kept)
+        assert "maintainers.yaml" in refused(passed)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import shutil
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
-from approval_support import entries, maintained, passes, record
+from approval_support import as_made_once, entries, maintained, passes, record
 from scenario_files import Project
 
 
 @pytest.fixture
-def kept(either: Project) -> Project:
+def kept(either: Project, templates: Path) -> Project:
     """A maintained project with two scenarios, each of which passed three times; with and without workers."""
-    either.scenario()
-    either.scenario("other")
-    either.file("test_plain.py", "def test_plain():\n    open('ran', 'w').close()\n")
-    maintained(either)
-    passes(either, 3, "demo.scenario.yaml", "other.scenario.yaml")
-    return either
+
+    def make() -> None:
+        either.scenario()
+        either.scenario("other")
+        either.file("test_plain.py", "def test_plain():\n    open('ran', 'w').close()\n")
+        maintained(either)
+        passes(either, 3, "demo.scenario.yaml", "other.scenario.yaml")
+
+    return as_made_once(either, templates, f"with {either.workers} workers", make)
 
 
 def test_every_selected_scenario_is_approved_and_nothing_runs(kept: Project) -> None:

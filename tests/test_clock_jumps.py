@@ -36,7 +36,7 @@ WALL_CLOCK = {
     "store/runs/index.py": "names a file that is put aside",
     "store/runs/indexing.py": "whether a run without a report is old enough to have ended",
     "store/runs/retention.py": "how old a run is",
-    "store/trusted/ref.py": "whether an entry is of a time to come, and its key valid today",
+    "store/trusted/proposals.py": "whether an entry is of a time to come, and its key valid today",
     "session/ending.py": "says when a report was made",
     "session/session.py": "says when a session began, and so which records are of an earlier one",
     "trial/recipe.py": "says when a trial began",

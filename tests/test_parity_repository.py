@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import pytest
-from parity_support import commit, git
+from parity_support import approve, commit, git
 from scenario_files import Project
 
 from pytest_specbench.recording.repository import unclean
@@ -234,3 +236,100 @@ def test_nothing_in_the_way_of_a_run_is_a_traceback(project: Project, monkeypatc
     assert "suite==1.0" in ran.scenario("dataset")["notes"]
     assert ran.code == 2
     assert "Traceback" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
+def test_a_file_that_git_was_told_not_to_look_at(kept: Project, mark: str) -> None:
+    git(kept.path, "update-index", mark, "source.txt")
+    kept.file("source.txt", "as nobody sees it\n")
+    assert git(kept.path, "status", "--porcelain", "--untracked-files=no") == ""
+
+    assert mark[2:] in unclean(kept.path / "benchmarks", ignore=kept.path / ".terminalbench")[0]
+
+
+def test_what_a_sparse_check_out_leaves_out_is_no_change(kept: Project) -> None:
+    git(kept.path, "update-index", "--skip-worktree", "source.txt")
+    (kept.path / "source.txt").unlink()
+
+    assert unclean(kept.path / "benchmarks", ignore=kept.path / ".terminalbench") == []
+
+
+def test_an_ignored_file_that_the_scenario_names_is_not_held_by_the_repository(kept: Project) -> None:
+    kept.file(".gitignore", "*.bin\n")
+    kept.file("benchmarks/app/run.sh", "x")
+    fixtures = {"app": {"type": "files", "source": "app"}}
+    kept.scenario(file="benchmarks/demo.scenario.yaml", fixtures=fixtures, prerequisites=["app"])
+    commit(kept)
+    assert kept.run().code == 0
+
+    kept.file("benchmarks/app/tool.bin", "y")
+
+    refused(kept, "'benchmarks/app/tool.bin' is ignored by git and not tracked")
+
+
+def test_a_submodule_counts_with_what_it_holds_and_by_none_of_its_settings(kept: Project, tmp_path: Path) -> None:
+    inner = kept.path / "inner"
+    inner.mkdir()
+    git(inner, "init", "-q")
+    (inner / "file").write_text("1\n")
+    git(inner, "add", "-A")
+    git(inner, "commit", "-q", "-m", "one")
+    commit(kept)
+    folder, output = kept.path / "benchmarks", kept.path / ".terminalbench"
+    assert unclean(folder, ignore=output) == []
+
+    git(inner, "config", "core.fsmonitor", f"touch {tmp_path}/ran")
+    (inner / "file").write_text("2\n")
+    assert unclean(folder, ignore=output) == ["the submodule 'inner' is changed"]
+    git(inner, "-c", "core.fsmonitor=false", "commit", "-qam", "two")
+    assert unclean(folder, ignore=output) == ["the submodule 'inner' is at another commit"]
+    assert not (tmp_path / "ran").exists()
+
+
+class TestTheProject:
+    """Its root is the repository's, wherever pytest takes its rootdir to be."""
+
+    @pytest.fixture
+    def approved(self, project: Project) -> Project:
+        project.registry()
+        project.scenario(file="bench/demo.scenario.yaml")
+        commit(project)
+        record = approve(project, project.run("bench"))
+        assert project.run("bench").scenario()["baseline_id"] == record.baseline_id
+        (project.path / "pytest.ini").unlink()
+        project.file("bench/setup.py", "")
+        project.file("bench/registry.json", (project.path / "registry.json").read_text())
+        return project
+
+    @pytest.mark.parametrize(
+        ("folder", "arguments"), [("bench", ["."]), (".", ["bench"]), (".", []), ("/", ["{path}/bench"])]
+    )
+    def test_the_same_baselines_are_found_from_anywhere(
+        self, approved: Project, monkeypatch: pytest.MonkeyPatch, folder: str, arguments: list[str]
+    ) -> None:
+        options = [f"--specbench-{name}" for name in ("sandbox=local", "approval-mode=full-access", "allow-dirty")]
+        monkeypatch.chdir(approved.path / folder)
+
+        ran = approved.run(*(one.format(path=approved.path) for one in arguments), *options)
+
+        assert ran.judged() == ("pass", "verified")
+
+    def test_paths_of_a_configuration_are_relative_to_it(self, approved: Project) -> None:
+        (approved.path / "baselines").rename(approved.path / "bench" / "mine")
+        approved.file("bench/pytest.ini", "[pytest]\nspecbench_baselines = mine\nspecbench_output = out\n")
+
+        ran = approved.run(
+            "bench", "--specbench-sandbox=local", "--specbench-approval-mode=full-access", "--specbench-allow-dirty"
+        )
+
+        assert ran.code == 0
+        report = approved.path / "bench" / "out" / "latest" / "report.json"
+        assert json.loads(report.read_text())["scenarios"][0]["status"] == "pass"
+
+    def test_baselines_that_nobody_would_look_for_are_told(self, approved: Project) -> None:
+        (approved.path / "baselines").rename(approved.path / "bench" / "baselines")
+
+        ran = approved.run("bench", "--specbench-sandbox=local")
+
+        assert ran.code == 4
+        assert "specbench_baselines = baselines" in ran.err

@@ -81,7 +81,8 @@ class TestWithoutABaseline:
 
     def test_the_nearest_baseline_has_the_fewest_differences(self, demo: Project) -> None:
         near = approve(demo, demo.run(), at=NOW)
-        demo.scenario(runner={"cpus": 0.5, "memory_mb": 64, "pids": 64})
+        demo.file("solve.sh", "echo made > result.txt\n")
+        demo.scenario(agent={"name": "oracle"}, solution="solve.sh", runner={"memory_mb": 64, "pids": 64})
         approve(demo, demo.run(), at=LATER)
         other_instrument(demo)
 
@@ -124,14 +125,27 @@ class TestWithoutABaseline:
 
 
 class TestSeveralBaselines:
-    def test_each_instrument_has_its_own(self, demo: Project) -> None:
+    def test_each_agent_has_its_own(self, demo: Project) -> None:
+        demo.file("solve.sh", "echo made > result.txt\n")
+        demo.scenario(solution="solve.sh")
+        first = approve(demo, demo.run())
+        second = approve(demo, demo.run("--specbench-agent=oracle"))
+
+        assert demo.run("--specbench-agent=oracle").scenario()["baseline_id"] == second.baseline_id
+        assert demo.run().scenario()["baseline_id"] == first.baseline_id
+
+    def test_a_changed_instrument_retires_what_it_was_before(self, demo: Project) -> None:
+        """Who brings the older scenario back finds no baseline that fits it."""
         first = approve(demo, demo.run())
         other_instrument(demo)
-        second = approve(demo, demo.run())
+        second = approve(demo, demo.run("--specbench-require-baseline=never"), at=LATER)
 
         assert demo.run().scenario()["baseline_id"] == second.baseline_id
         demo.scenario()
-        assert demo.run().scenario()["baseline_id"] == first.baseline_id
+        ran = demo.run()
+        assert ran.verdict() == ("provisional", "approval_needed", 2)
+        assert f"the nearest, {second.baseline_id}, differs in cpus" in ran.scenario()["notes"]
+        assert first.baseline_id not in ran.scenario()["notes"]
 
     def test_one_that_is_superseded_no_longer_counts(self, demo: Project) -> None:
         first = approve(demo, demo.run(), metrics=STRICT)

@@ -169,7 +169,14 @@ def test_a_repeated_attempt_is_told_and_not_counted() -> None:
 
 
 def test_the_settings_that_shape_the_result_are_in_the_report() -> None:
-    settings = Settings(root=Path("/p"), agent="oracle", sandbox="local", sandbox_reason="no engine", allow_dirty=True)
+    settings = Settings(
+        root=Path("/p"),
+        work_tree=Path("/p"),
+        agent="oracle",
+        sandbox="local",
+        sandbox_reason="no engine",
+        allow_dirty=True,
+    )
     excerpt = SettingsExcerpt.of(settings)
     assert (excerpt.agent, excerpt.sandbox, excerpt.sandbox_reason) == ("oracle", "local", "no engine")
     assert (excerpt.allow_dirty, excerpt.approval_mode, excerpt.policy) == (True, "minimal", "threshold")
@@ -179,7 +186,7 @@ def test_the_settings_that_shape_the_result_are_in_the_report() -> None:
     ("folder", "shown"), [("/p/.terminalbench/runs/x", ".terminalbench/runs/x"), ("/elsewhere/x", "/elsewhere/x")]
 )
 def test_the_run_folder_is_relative_to_the_root_where_it_lies_inside(folder: str, shown: str) -> None:
-    settings = Settings(root=Path("/p"), run_folder=Path(folder), dataset="d==1")
+    settings = Settings(root=Path("/p"), work_tree=Path("/p"), run_folder=Path(folder), dataset="d==1")
     made = RunInfo.of(settings, run_id=RUN_ID, generated_at=NOW, missing=("a",), interrupted=True)
     assert (made.run_folder, made.dataset, made.missing, made.interrupted) == (shown, "d==1", ("a",), True)
 

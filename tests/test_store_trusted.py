@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,7 +20,6 @@ from store_support import (
     approve,
     commit,
     entries,
-    git,
     person,
     record_of,
     retirement,
@@ -33,10 +30,8 @@ from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.store.baselines.audit import read_trust
 from pytest_specbench.store.baselines.records import Signing, read_baselines, record_bytes, verify_baselines
-from pytest_specbench.store.trees import FolderTree
-from pytest_specbench.store.trusted.ini import read_ini
-from pytest_specbench.store.trusted.ref import Alteration, TrustedRef, ini_alterations, trusted_ref, what_counts
-from pytest_specbench.store.trusted.scenarios import gates_at, lock_alterations, scenario_alterations
+from pytest_specbench.store.trees import FolderTree, GitTree
+from pytest_specbench.store.trusted.proposals import Alteration, what_counts
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +63,8 @@ class Change:
         self.base = commit(path)
 
     @property
-    def ref(self) -> TrustedRef:
-        return trusted_ref(self.path, "main")
+    def trusted(self) -> GitTree:
+        return GitTree(self.path, "main", "baselines")
 
     def scenario(self, scenario_id: str, file: str | None = None) -> Path:
         path = self.path / (file or f"bench/{scenario_id}.scenario.yaml")
@@ -79,7 +74,7 @@ class Change:
 
     def read(self, signing: Signing = "required") -> tuple[list[BaselineRecord], list[Alteration]]:
         """The active baselines, and what was altered."""
-        trusted = self.ref.tree(self.root)
+        trusted = self.trusted
         trust = read_trust(trusted, signing)
         tree, found = what_counts(FolderTree(self.root), trusted, trust)
         return read_baselines(tree, "s", trust).active, found
@@ -107,7 +102,7 @@ class TestTheBaselinesThatCount:
         active, found = change.read(signing)
 
         assert active == [record_of(2)]
-        assert [(one.kind, one.scenario_id, one.blocks) for one in found] == [("added", "s", False)]
+        assert [(one.kind, one.scenario_id) for one in found] == [("added", "s")]
         assert "approves s-2026-03-02-00000002 of s, and that counts" in found[0].sentence
 
     def test_include_one_whose_record_has_no_name_yet(self, change: Change, mara: Person) -> None:
@@ -257,7 +252,7 @@ class TestWhatTheChangeRemovesOrEdits:
         commit(change.path)
         path.unlink()
         newest.unlink()
-        tree, trusted = FolderTree(change.root), change.ref.tree(change.root)
+        tree, trusted = FolderTree(change.root), change.trusted
         trust = read_trust(trusted, "required")
 
         assert verify_baselines(tree, trust) == []
@@ -266,7 +261,7 @@ class TestWhatTheChangeRemovesOrEdits:
     def test_an_entry_by_editing_it(self, change: Change) -> None:
         entry = entries(change.root)[0]
         entry.write_text(entry.read_text().replace(MARA, BEN))
-        trusted = change.ref.tree(change.root)
+        trusted = change.trusted
 
         problems = verify_baselines(FolderTree(change.root), read_trust(trusted, "off"), trusted=trusted)
 
@@ -296,263 +291,8 @@ def test_a_ref_whose_own_trail_is_broken_blocks(change: Change) -> None:
     assert caught.value.cause is Cause.BASELINE_INVALID
 
 
-def test_a_folder_outside_of_the_repository_is_a_wrong_setting(change: Change, tmp_path_factory: Any) -> None:
-    with pytest.raises(BlockedError, match="outside of the repository"):
-        change.ref.tree(tmp_path_factory.mktemp("elsewhere"))
-
-
 def test_a_link_that_the_change_made_does_not_lead_the_ref_astray(change: Change) -> None:
     change.root.rename(change.path / "moved")
     change.root.symlink_to("moved")
 
-    assert change.ref.inside(change.root) == "baselines"
     assert change.read()[0] == [record_of(1)]
-
-
-def test_a_repository_that_is_reached_by_a_link_is_the_same(change: Change, tmp_path_factory: Any) -> None:
-    link = tmp_path_factory.mktemp("elsewhere") / "link"
-    link.symlink_to(change.path)
-
-    assert trusted_ref(link, "main").inside(link / "baselines" / "s") == "baselines/s"
-    assert trusted_ref(link, "main").inside(link) == ""
-
-
-class TestTheConfiguration:
-    def told(self, change: Change) -> list[tuple[str, bool]]:
-        return [(one.sentence, one.blocks) for one in ini_alterations(change.ref, change.path)]
-
-    def test_of_the_ref_counts(self, change: Change) -> None:
-        (change.path / "pytest.ini").write_text("[pytest]\nspecbench_require_baseline = never\nspecbench_agent = nop\n")
-
-        assert change.ref.ini(change.path).values == {
-            "specbench_require_baseline": "always",
-            "specbench_sandbox": "docker",
-        }
-        assert self.told(change) == [
-            ("specbench_agent is 'nop' in pytest.ini; not set at main counts", False),
-            ("specbench_require_baseline is 'never' in pytest.ini; 'always' at main counts", False),
-            ("specbench_sandbox is not set in pytest.ini; 'docker' at main counts", False),
-        ]
-
-    def test_in_a_file_that_takes_precedence_now_is_told(self, change: Change) -> None:
-        (change.path / "pytest.toml").write_text("[pytest]\nspecbench_require_baseline = 'never'\n")
-
-        assert self.told(change)[0] == (
-            "pytest is configured by pytest.toml instead of pytest.ini; what that says of specbench does not count",
-            False,
-        )
-        assert change.ref.ini(change.path).path == "pytest.ini"
-
-    def test_that_moves_the_rootdir_and_so_the_baselines_blocks(self, change: Change) -> None:
-        (change.path / "bench" / "pytest.ini").write_text("[pytest]\n")
-
-        found = ini_alterations(change.ref, change.path / "bench")
-
-        assert "its rootdir is 'bench' instead of '.'" in found[0].sentence
-        assert found[0].blocks
-
-    def test_that_cannot_be_parsed_any_more_is_told(self, change: Change) -> None:
-        (change.path / "pytest.ini").write_text("no section = 1\n")
-
-        assert "it cannot be read any more" in self.told(change)[0][0]
-
-    @pytest.mark.parametrize(
-        ("line", "blocks"),
-        [
-            ("addopts = --deselect=bench/s.scenario.yaml", True),
-            ("addopts = -q", True),
-            ("norecursedirs = bench", True),
-            ("testpaths = other", True),
-            ("markers =\n  slow: takes long", True),
-            ("specbench_agent = nop", False),
-        ],
-    )
-    def test_cannot_decide_what_is_run(self, change: Change, line: str, *, blocks: bool) -> None:
-        with (change.path / "pytest.ini").open("a") as file:
-            file.write(f"{line}\n")
-
-        told = self.told(change)
-
-        assert [one[1] for one in told] == [blocks]
-        assert line.partition(" ")[0] in told[0][0]
-        assert ("put it into a change of its own" in told[0][0]) == blocks
-
-    def test_cannot_be_led_elsewhere_by_a_link(self, change: Change) -> None:
-        (change.path / "pytest.ini").rename(change.path / "other.ini")
-        (change.path / "pytest.ini").symlink_to("other.ini")
-
-        assert [one[1] for one in self.told(change)] == [True]
-
-
-LAYOUTS: dict[str, dict[str, str]] = {
-    "nothing": {},
-    "pytest.ini": {"pytest.ini": "[pytest]\nspecbench_a = 1\naddopts = -q\n  -x\n"},
-    "pytest.ini without a section": {"pytest.ini": "", "tox.ini": "[pytest]\nspecbench_a = 1\n"},
-    "hidden": {".pytest.ini": "[pytest]\nspecbench_a = 1\n", "tox.ini": "[pytest]\nspecbench_a = 2\n"},
-    "pytest.toml": {"pytest.toml": "[pytest]\nspecbench_a = true\n", "pytest.ini": "[pytest]\nspecbench_a = 2\n"},
-    "empty pytest.toml": {"pytest.toml": "", "pytest.ini": "[pytest]\nspecbench_a = 2\n"},
-    "ini_options": {"pyproject.toml": "[tool.pytest.ini_options]\nspecbench_a = true\naddopts = ['-q', '-x']\n"},
-    "native": {"pyproject.toml": "[tool.pytest]\nspecbench_a = true\n", "tox.ini": "[pytest]\nspecbench_a = 2\n"},
-    "pyproject without": {"pyproject.toml": "[project]\nname = 'x'\n", "setup.cfg": "[tool:pytest]\nspecbench_a = 1\n"},
-    "only a pyproject": {"pyproject.toml": "[project]\nname = 'x'\n"},
-    "only a pyproject above": {"../pyproject.toml": "[project]\nname = 'x'\n"},
-    "above": {"tox.ini": "[tox]\nspecbench_a = 1\n", "../setup.cfg": "[tool:pytest]\nspecbench_a = 1\n"},
-    "above a pyproject": {"pyproject.toml": "", "../tox.ini": "[pytest]\nspecbench_a = 1\n"},
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_the_configuration_is_found_and_read_as_pytest_does(tmp_path: Path, layout: dict[str, str]) -> None:
-    from _pytest.config.findpaths import locate_config
-
-    start = tmp_path / "top" / "deep"
-    start.mkdir(parents=True)
-    for name, text in layout.items():
-        (start / name).write_text(text)
-
-    ini = read_ini(FolderTree(tmp_path), "top/deep")
-
-    root, path, values, _ = locate_config(start, [start])
-    assert ini.path == (None if path is None else path.resolve().relative_to(tmp_path).as_posix())
-    if root is not None:
-        assert tmp_path / ini.root == root.resolve()
-    expected = {name: value.value for name, value in values.items() if name.startswith("specbench_")}
-    assert ini.values == expected
-    if "addopts" in values:
-        assert ini.addopts == "-q -x"
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        {"pytest.ini": "x"},
-        {"pyproject.toml": "["},
-        {"pyproject.toml": "tool = 1"},
-        {"pyproject.toml": "[tool.pytest]\na = 1\n[tool.pytest.ini_options]\nb = 1\n"},
-        {"pytest.ini": "[pytest]\na = 1\na = 2\n"},
-    ],
-    ids=range(5),
-)
-def test_a_configuration_that_cannot_be_parsed_is_no_missing_one(tmp_path: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-
-    with pytest.raises(BlockedError) as caught:
-        read_ini(FolderTree(tmp_path), "")
-
-    assert caught.value.cause is Cause.CONFIGURATION
-
-
-class TestScenarios:
-    def told(self, change: Change) -> list[Alteration]:
-        ref = change.ref
-        trusted = ref.tree(change.root)
-        tree, _ = what_counts(FolderTree(change.root), trusted, read_trust(trusted, "required"))
-        return scenario_alterations(ref, tree)
-
-    def test_that_stay_or_move_or_are_new_are_all_right(self, change: Change) -> None:
-        assert self.told(change) == []
-        change.scenario("new")
-        (change.path / "bench" / "s.scenario.yaml").rename(change.path / "moved.scenario.yml")
-        assert self.told(change) == []
-
-    def test_that_are_deleted_block(self, change: Change) -> None:
-        (change.path / "bench" / "s.scenario.yaml").unlink()
-
-        found = self.told(change)
-
-        assert [(one.blocks, one.scenario_id) for one in found] == [(True, "s")]
-        assert "bench/s.scenario.yaml is gone" in found[0].sentence
-
-    def test_that_are_renamed_block(self, change: Change) -> None:
-        change.scenario("another", "bench/s.scenario.yaml")
-
-        assert "bench/s.scenario.yaml declares another now" in self.told(change)[0].sentence
-        assert self.told(change)[0].blocks
-
-    @pytest.mark.parametrize("name", ["s.scenario.yaml.off", ".gitignored/s.scenario.yaml"])
-    def test_that_are_hidden_block(self, change: Change, name: str) -> None:
-        (change.path / ".gitignore").write_text(".gitignored\n")
-        target = change.path / name
-        target.parent.mkdir(exist_ok=True)
-        (change.path / "bench" / "s.scenario.yaml").rename(target)
-
-        assert self.told(change)[0].blocks
-
-    def test_that_were_never_approved_may_go(self, change: Change) -> None:
-        path = change.scenario("draft")
-        commit(change.path)
-        path.unlink()
-
-        assert self.told(change) == []
-
-    def test_that_a_maintainer_decommissioned_in_the_change_may_go(self, change: Change, mara: Person) -> None:
-        (change.path / "bench" / "s.scenario.yaml").unlink()
-        add(change.root, retirement(change.root, record_of(1), START + timedelta(days=2)))
-        assert self.told(change)[0].blocks, "an unsigned retirement does not count"
-        entries(change.root)[-1].unlink()
-
-        add(change.root, retirement(change.root, record_of(1), START + timedelta(days=2)), mara)
-
-        assert self.told(change) == []
-
-
-class TestTheLock:
-    def write(self, change: Change, facts: dict[str, Any] | None, name: str = "s") -> None:
-        sandboxes = {} if facts is None else {"docker": {name: facts}}
-        (change.path / "bench" / "specbench.lock").write_text(json.dumps({"lock": 1, "sandboxes": sandboxes}))
-
-    def test_tells_how_strictly_is_judged(self, change: Change) -> None:
-        self.write(change, {"cpus": 1.0, "gate_content": "strict"})
-        commit(change.path)
-        assert lock_alterations(change.ref) == []
-
-        self.write(change, {"cpus": 2.0, "gate_content": "lax"})
-
-        found = lock_alterations(change.ref)
-        assert [(one.sentence, one.scenario_id, one.kind) for one in found] == [
-            ("specbench.lock pins gate_content of s in docker as lax; it is strict at main", "s", "changed")
-        ]
-
-    def test_is_found_wherever_the_scenario_goes(self, change: Change) -> None:
-        self.write(change, {"gate_content": "strict"})
-        commit(change.path)
-        lax = {"lock": 1, "sandboxes": {"docker": {"s": {"gate_content": "lax"}}}}
-        (change.path / "specbench.lock").write_text(json.dumps(lax))
-
-        assert [one.kind for one in lock_alterations(change.ref)] == ["changed"]
-        assert gates_at(change.ref) == {("docker", "s"): [{"gate_content": "strict"}]}
-
-    def test_may_pin_more(self, change: Change) -> None:
-        self.write(change, None)
-        commit(change.path)
-        self.write(change, {"gate_content": "strict"})
-
-        assert lock_alterations(change.ref) == []
-
-    def test_that_pins_it_no_more_or_is_gone_is_told(self, change: Change) -> None:
-        self.write(change, {"gate_content": "strict"})
-        commit(change.path)
-        self.write(change, None)
-        assert [one.kind for one in lock_alterations(change.ref)] == ["removed"]
-        (change.path / "bench" / "specbench.lock").write_text("{")
-        assert [one.kind for one in lock_alterations(change.ref)] == ["removed"]
-        (change.path / "bench" / "specbench.lock").unlink()
-        assert [one.kind for one in lock_alterations(change.ref)] == ["removed"]
-
-
-def test_the_ref_is_resolved_once(change: Change) -> None:
-    ref = change.ref
-    approve(change.root, record_of(2))
-    commit(change.path)
-
-    assert ref.commit == change.base
-    assert len(ref.tree(change.root).names("s")) == 2
-    assert len(change.ref.tree(change.root).names("s")) == 4
-
-
-def test_a_work_tree_in_a_folder_of_the_repository_is_found(change: Change) -> None:
-    inner = change.path / "bench"
-    git(change.path, "status")
-
-    assert trusted_ref(inner, "main").tree(change.root).names("s")

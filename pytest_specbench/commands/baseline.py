@@ -99,8 +99,6 @@ def _command(work: Work) -> Callable[[argparse.Namespace], int]:
             name: getattr(arguments, name.replace("-", "_"), None)
             for name in ("run", "notes", "dataset", "rotation", "signing-key", "portable", "expires", "dry-run")
         }
-        if getattr(arguments, "trusted_ref", None):
-            given["trusted-ref"] = arguments.trusted_ref
         if getattr(arguments, "accept_regression", False):
             given["accept-regression"] = arguments.reason or " "
         elif getattr(arguments, "reason", None) and work is _approve:
@@ -224,14 +222,14 @@ def _retire(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _verify(arguments: argparse.Namespace, settings: Settings) -> int:  # noqa: ARG001 - the form of a command
     from pytest_specbench.store.baselines.records import verify_baselines
-    from pytest_specbench.store.trees import FolderTree
     from pytest_specbench.store.trusted.authority import authority
 
-    whose, work = authority(settings), FolderTree(settings.baselines)
+    whose = authority(settings)
+    work = whose.work
     problems = verify_baselines(work, whose.trust, trusted=whose.trusted)
     for problem in problems:
         print(f"{problem.name}: {problem.what}", file=sys.stderr)
-    against = "" if settings.trusted_ref is None else f", held against {settings.trusted_ref}"
+    against = "" if settings.held is None else f", held against {settings.held.ref}"
     print(f"{work.label}{against}: {f'{len(problems)} problems' if problems else 'intact'}")
     return EXIT_BLOCKED if problems else EXIT_PASS
 

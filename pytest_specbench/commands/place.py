@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from iniconfig import IniConfig, ParseError
 
 from pytest_specbench.core.errors import SpecbenchError, UsageError
-from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.git import repository_of
+from pytest_specbench.core.settings import Settings, check_baselines_are_found, placed
 from pytest_specbench.option_table import OPTIONS
 
 FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
@@ -39,7 +40,7 @@ class Place:
     """Where things are, and how long runs are kept."""
 
     root: Path
-    """pytest's rootdir, which paths are relative to."""
+    """The project, as `Settings.root`."""
     output: Path
     """Root of the artifacts."""
     baselines: Path
@@ -57,7 +58,7 @@ def place_here(given: Mapping[str, str | None] | None = None) -> Place:
     name. Raises UsageError for a wrong value, naming where it came from.
     """
     with told():
-        root, ini = configuration(Path.cwd())
+        configured_in, ini = configuration(Path.cwd())
 
     def value(name: str) -> tuple[Any, str | None]:
         option = next(option for option in OPTIONS if option.name == name)
@@ -72,14 +73,21 @@ def place_here(given: Mapping[str, str | None] | None = None) -> Place:
         except ValueError as error:
             raise UsageError(f"{name} from {source}: got {found!r}: {error}") from None
 
-    baselines, named_by = value("baselines")
+    root = repository_of(configured_in) or configured_in
+
+    def folder(name: Literal["output", "baselines"]) -> Path:
+        found, source = value(name)
+        return placed(found or getattr(Settings, name), source or "default", root=root, configured_in=configured_in)
+
+    if value("baselines")[1] is None:
+        check_baselines_are_found(root, configured_in)
     return Place(
         root=root,
-        output=root / (value("output")[0] or Settings.output),
-        baselines=root / (baselines or Settings.baselines),
+        output=folder("output"),
+        baselines=folder("baselines"),
         keep_runs=value("keep-runs")[0],
         keep_days=value("keep-days")[0],
-        baselines_from=named_by,
+        baselines_from=value("baselines")[1],
     )
 
 
@@ -100,6 +108,11 @@ def configuration(here: Path) -> tuple[Path, Mapping[str, Any]]:
             if (folder / name).is_file():
                 return folder, {}
     return here, {}
+
+
+def configured(folder: Path) -> bool:
+    """Whether pytest finds its configuration in this very folder. UsageError for a file that cannot be parsed."""
+    return any((folder / name).is_file() and _values(folder / name) is not None for name in FILES)
 
 
 def _values(path: Path) -> Mapping[str, Any] | None:

@@ -20,7 +20,7 @@ def settings_here(given: Mapping[str, Any] | None = None) -> Settings:
     from _pytest.config import _prepareconfig  # no public way leads to a configuration without a session
 
     from pytest_specbench.option_table import OPTIONS
-    from pytest_specbench.options import read_settings
+    from pytest_specbench.options import SETTINGS_ONLY, read_settings
 
     arguments: list[str] = []
     for option in OPTIONS:
@@ -30,7 +30,7 @@ def settings_here(given: Mapping[str, Any] | None = None) -> Settings:
         elif value is not None and not option.flag:
             arguments.append(f"{option.option}={value}")
     try:
-        config = _prepareconfig([*arguments, "-p", "no:cacheprovider"])
+        config = _prepareconfig([*arguments, "-p", "no:cacheprovider"], plugins=[SETTINGS_ONLY])
     except pytest.UsageError as error:
         raise UsageError(str(error)) from None
     try:

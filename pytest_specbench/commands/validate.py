@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,11 +37,15 @@ def _validate(arguments: argparse.Namespace) -> int:
     from pytest_specbench.agents.deny_rules import check_deny_rules
     from pytest_specbench.commands.settings import settings_here
     from pytest_specbench.scenarios.loader import check_unique, find_scenarios, load_scenario
+    from pytest_specbench.store.trusted.laid_out import laid_out
     from pytest_specbench.verifiers import CHECKS
 
     loaded: list[LoadedScenario] = []
     problems: list[str] = []
-    files = find_scenarios(arguments.paths)
+    held = laid_out(Path.cwd())
+    files = find_scenarios(
+        arguments.paths if held is None else [held.under_test(path.absolute()) for path in arguments.paths]
+    )
     if not files:
         problems.append(f"no scenario file below {', '.join(map(str, arguments.paths))}; expected *.scenario.yaml")
     for path in files:
@@ -58,7 +61,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     except ScenarioError as error:
         problems.append(str(error))
     if arguments.strict:
-        problems += _governed(loaded, settings_here({"trusted-ref": arguments.trusted_ref}), arguments.paths)
+        problems += _governed(loaded, settings_here(), arguments.paths)
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(loaded)} of {len(files)} scenario files are valid" + _tail(arguments, problems))
@@ -87,21 +90,16 @@ def _governed(loaded: Sequence[LoadedScenario], settings: Settings, paths: Seque
 
 def _approved(loaded: Sequence[LoadedScenario], settings: Settings, paths: Sequence[Path]) -> Iterator[str]:
     from pytest_specbench.store.baselines.records import read_baselines, verify_baselines
-    from pytest_specbench.store.trees import FolderTree
     from pytest_specbench.store.trusted.authority import authority
 
     try:
-        folders = [Path(os.path.abspath(path if path.is_dir() else path.parent)) for path in paths]  # noqa: PTH100 - links
-        below = [folder for folder in folders if folder.is_relative_to(settings.root)]
-        whose = authority(settings, places=below)
-        work = FolderTree(settings.baselines)
-        broken = verify_baselines(work, whose.trust, trusted=whose.trusted)
+        whose = authority(settings)
+        broken = verify_baselines(whose.work, whose.trust, trusted=whose.trusted)
     except SpecbenchError as error:
         yield str(error)
         return
-    yield from (f"{work.label}/{one.name}: {one.what}" for one in broken)
-    yield from (one.sentence for one in whose.altered if one.blocks)
-    yield from _escaping(loaded, whose, paths)
+    yield from (f"{whose.work.label}/{one.name}: {one.what}" for one in broken)
+    yield from _against_the_ref(loaded, settings, whose, paths)
     for one in loaded if not broken else ():
         active = read_baselines(whose.tree, one.scenario.scenario_id, whose.trust).active
         if not active and not one.scenario.provisional:
@@ -114,21 +112,37 @@ def _approved(loaded: Sequence[LoadedScenario], settings: Settings, paths: Seque
             yield f"{one.where('provisional')}: it is marked, and has the active baseline {active[0].baseline_id}"
 
 
-def _escaping(loaded: Sequence[LoadedScenario], whose: Authority, paths: Sequence[Path]) -> Iterator[str]:
-    """What a change does about the scenarios of the trusted ref, as far as it can be told without a run."""
-    from pytest_specbench.gate.escapes import Asked, missing
+def _against_the_ref(
+    loaded: Sequence[LoadedScenario], settings: Settings, whose: Authority, paths: Sequence[Path]
+) -> Iterator[str]:
+    """What a change would do to approved scenarios once it is merged; until then the ref's are run."""
+    if settings.held is None:
+        return
     from pytest_specbench.gate.facts import gate_of
+    from pytest_specbench.scenarios.loader import find_scenarios, load_scenario
     from pytest_specbench.store.baselines.records import read_baselines
 
-    asked = Asked(
-        paths=tuple(Path(os.path.abspath(path)) for path in paths),  # noqa: PTH100 - links are told apart later
-        not_entered=(".*", "__pycache__", "node_modules", "venv"),
-    )
-    yield from missing(whose, asked, {one.scenario.scenario_id for one in loaded})
-    for one in loaded:
-        scenario_id = one.scenario.scenario_id
-        try:
-            active = read_baselines(whose.tree, scenario_id, whose.trust).active
-            whose.refuse_loosened(scenario_id, None, gate_of(one.scenario), active)
-        except SpecbenchError as error:
-            yield str(error)
+    now = {one.scenario.scenario_id: one for one in loaded}
+    places = [path for path in map(Path.absolute, paths) if path.exists()]
+    for path in find_scenarios(places) if places else ():
+        if settings.adds(path):
+            continue
+        before = load_scenario(path)
+        scenario_id = before.scenario.scenario_id
+        active = read_baselines(whose.tree, scenario_id, whose.trust).active
+        one = now.get(scenario_id)
+        place = path.relative_to(settings.root)
+        if not active:
+            continue
+        if one is None:
+            yield (
+                f"{place}: the scenario {scenario_id!r}, which has an active baseline at {settings.held.ref}, is not "
+                "below the paths given any more\n"
+                f"  next: bring it back, or specbench baseline retire {active[0].baseline_id} --reason TEXT"
+            )
+        elif gate_of(one.scenario) not in (gate_of(before.scenario), *(dict(each.fingerprint.gate) for each in active)):
+            yield (
+                f"{one.where('scenario_id')}: it is judged otherwise than at {settings.held.ref} (tracked metrics, "
+                "thresholds, trials, subject, success), and than by its active baseline\n"
+                "  next: approve it anew, signed; or make it a change of its own"
+            )

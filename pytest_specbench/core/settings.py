@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from pytest_specbench.core.errors import UsageError
+
 RUNNER_IMAGE = "specbench-runner:1"
 """What `specbench runner build` makes, and what a scenario runs in that names no image."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The trusted ref that a work tree is held against, and what that has otherwise."""
+
+    ref: str
+    """The ref as it was given."""
+    commit: str
+    """The commit that it stands for."""
+    added: tuple[Path, ...] = ()
+    """Scenario files, absolute, that the ref has not: they run after the others, with nothing of the host."""
+    altered: tuple[str, ...] = ()
+    """What of the work tree does not count, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +32,15 @@ class Settings:
     """Every setting below pytest. `sources` says for each field where its value came from."""
 
     root: Path
-    """pytest's rootdir; relative paths in the report are relative to it."""
+    """The project: top of the repository that holds pytest's rootdir, else that rootdir. Under a trusted ref it is
+    where the ref is laid out.
+    """
+    work_tree: Path
+    """What is under test, and where artifacts go; `root`, but under a trusted ref. Paths in the report are relative to
+    it.
+    """
+    held: Held | None = None
+    """What the work tree is held against; None where no ref is trusted."""
     dataset: str | None = None
     """`NAME==VERSION`, `NAME@VERSION`, `NAME` or a folder; None: each scenario's own `registry_version`."""
     registry: str | None = None
@@ -104,3 +129,37 @@ class Settings:
     """The command line, for the record."""
     sources: dict[str, str] = field(default_factory=dict)
     """Field name -> `command line`, `environment NAME`, `ini NAME` or `default`."""
+
+    def data_of(self, scenario: Path) -> Path | None:
+        """The folder that holds what a scenario file names, where that is not its own."""
+        return self.under_test(scenario.parent) if self.adds(scenario) else None
+
+    def adds(self, scenario: Path) -> bool:
+        """Whether the work tree adds a scenario file to what the trusted ref has."""
+        return self.held is not None and scenario in self.held.added
+
+    def under_test(self, path: Path) -> Path:
+        """Where a path of the project lies in the work tree; every other path as it is."""
+        return self.work_tree / path.relative_to(self.root) if path.is_relative_to(self.root) else path
+
+
+def placed(value: Path, source: str, *, root: Path, configured_in: Path) -> Path:
+    """A path as it is meant: relative to the configuration file that names it, else to the project's `root`."""
+    return (configured_in if source.startswith("ini ") else root) / value
+
+
+def check_baselines_are_found(root: Path, configured_in: Path) -> None:
+    """Raises UsageError when baselines lie at or above pytest's rootdir `configured_in`, below the project's `root`,
+    and nobody named their folder: a run that does not look there would find none, and be green.
+    """
+    for folder in (configured_in, *configured_in.parents):
+        if folder == root or not folder.is_relative_to(root):
+            return
+        there = folder / Settings.baselines
+        if (there / "audit").is_dir() or (there / "maintainers.yaml").is_file():
+            raise UsageError(
+                f"there are baselines in {there}, and the project's are looked for in {root / Settings.baselines}",
+                where=str(configured_in),
+                expected="baselines at the top of the repository, or a configuration that names their folder",
+                hint=f"specbench_baselines = {os.path.relpath(there, configured_in)} in pytest's configuration there",
+            )

@@ -11,10 +11,9 @@ from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.records import Scalar
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
+from pytest_specbench.gate.conditions import REPLAY
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import ModelDefaults
-
-REPLAY = "replay:"
 
 
 def agent_asked_for(loaded: LoadedScenario, settings: Settings) -> tuple[str, dict[str, Scalar]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from pytest_specbench.agents import AGENTS
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.policy.modes import ApprovalMode
 from pytest_specbench.core.settings import Settings
@@ -14,11 +15,21 @@ from pytest_specbench.sandboxes.base import SandboxBackend
 from pytest_specbench.sandboxes.keeping import KeepingBackend
 from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
 from pytest_specbench.scenarios.loader import LoadedScenario
+from pytest_specbench.scenarios.model import FilesFixture, Scenario
+from pytest_specbench.verifiers import CHECKS
+
+REPLAY = "replay:"
+"""What the name of a model begins with that is read from a cassette."""
 
 
 def check_clean(loaded: LoadedScenario, settings: Settings) -> bool:
     """Whether what runs will be found again: the repository holds it as it is. BlockedError, unless acknowledged."""
-    found = unclean(loaded.folder, ignore=settings.output, also=(settings.baselines,))
+    found = unclean(
+        settings.under_test(loaded.folder),
+        ignore=settings.output,
+        also=(settings.under_test(settings.baselines),),
+        named=[settings.under_test(loaded.folder) / path for path in named_files(loaded.scenario)],
+    )
     if found and not settings.allow_dirty:
         raise BlockedError(
             f"the repository is not clean: {'; '.join(found[:5])}" + (" ..." if len(found) > 5 else ""),
@@ -29,11 +40,51 @@ def check_clean(loaded: LoadedScenario, settings: Settings) -> bool:
     return not found
 
 
+def named_files(scenario: Scenario) -> Iterator[str]:
+    """What a scenario names of what lies with it, relative to its folder."""
+    yield from (one.source for one in scenario.fixtures.values() if isinstance(one, FilesFixture))
+    if scenario.verification is not None and scenario.verification.files is not None:
+        yield scenario.verification.files
+    if scenario.solution is not None:
+        yield scenario.solution
+    if scenario.model is not None and scenario.model.name.startswith(REPLAY):
+        yield scenario.model.name.removeprefix(REPLAY)
+
+
+def check_added(loaded: LoadedScenario, settings: Settings, *, agent: str, model: str | None) -> None:
+    """What a change adds to a trusted ref gets nothing of the host: no variable, key, network or code that it names. It
+    is asked before anything that it names is imported. BlockedError(APPROVAL_NEEDED).
+    """
+    if not settings.adds(loaded.path):
+        return
+    scenario, known = loaded.scenario, {None, *CHECKS.names()}
+    opened = [(name, value) for name, value in scenario.runner.network.model_dump().items() if value != "none"]
+    unknown = [artifact.check for artifact in scenario.success_artifacts if artifact.check not in known]
+    asks: list[tuple[str, tuple[str, ...]]] = [
+        *((f"the host's variable {name}", ("secrets",)) for name in scenario.secrets),
+        *((f"the network {value!r} in the phase {name}", ("runner", "network")) for name, value in opened),
+        *((f"the check {name!r}, which names code", ("success_artifacts",)) for name in unknown),
+    ]
+    if agent not in AGENTS.names() and settings.agent is None:
+        asks.append((f"the agent {agent!r}, which names code", ("agent", "name")))
+    if model is not None and not model.startswith(REPLAY):
+        asks.append((f"the live model {model!r}", ("model",)))
+    if asks:
+        what, where = asks[0]
+        raise BlockedError(
+            f"the change adds the scenario, and it asks for {what}",
+            cause=Cause.APPROVAL_NEEDED,
+            where=loaded.where(*where),
+            expected=f"a scenario that is at {settings.trusted_ref}: what a change adds gets nothing of the host",
+            hint="merge it as a change of its own, and what needs it after that",
+        )
+
+
 def check_dataset(loaded: LoadedScenario, settings: Settings) -> Dataset:
     """The dataset that the scenario runs under: the one asked for, else the one it names. It must hold the scenario."""
     scenario = loaded.scenario
     reference = settings.dataset or scenario.registry_version
-    dataset = resolve_dataset(reference, registry=settings.registry, near=loaded.folder)
+    dataset = resolve_dataset(reference, registry=settings.registry, near=loaded.path.parent)
     if not contains(dataset, loaded):
         raise BlockedError(
             f"the dataset {reference!r} ({dataset.source}) does not hold the scenario {scenario.scenario_id!r}",
@@ -43,7 +94,7 @@ def check_dataset(loaded: LoadedScenario, settings: Settings) -> Dataset:
             hint=f"add {scenario.scenario_id!r} to task_id_subset in {dataset.source}, or name another dataset",
         )
     if dataset.version is not None:
-        own = resolve_dataset(scenario.registry_version, registry=settings.registry, near=loaded.folder)
+        own = resolve_dataset(scenario.registry_version, registry=settings.registry, near=loaded.path.parent)
         if (own.name, own.version) != (dataset.name, dataset.version):
             raise BlockedError(
                 f"the scenario belongs to {own.name}=={own.version}, not to {dataset.name}=={dataset.version}",
@@ -96,6 +147,14 @@ def check_host(loaded: LoadedScenario) -> None:
 
 def check_isolation(loaded: LoadedScenario, settings: Settings, backend: SandboxBackend, *, trusted: bool) -> None:
     """The sandbox must isolate unless what the agent does is known beforehand."""
+    if not backend.isolates and settings.adds(loaded.path):
+        raise BlockedError(
+            f"the sandbox {backend.name!r} does not isolate, and nobody has seen yet what the scenario does",
+            cause=Cause.NOT_ISOLATED,
+            where=str(loaded.path.relative_to(settings.root)),
+            expected=f"a scenario that is at {settings.trusted_ref}, or a sandbox that isolates",
+            hint="--specbench-sandbox=docker; or merge it as a change of its own",
+        )
     if not backend.isolates and not trusted and not settings.allow_unisolated_model:
         raise BlockedError(
             f"the sandbox {backend.name!r} does not isolate, and what this agent will do is not known beforehand",

@@ -58,7 +58,6 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun, whos
     found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
     begun.comparison = check_lock(loaded, settings, found)
     refuse_drift(begun.comparison, loaded)
-    whose.refuse_escapes()
     baselines = read_baselines(whose.tree, scenario_id, whose.trust)
     begun.trail = baselines.trail
     policy = Policy(
@@ -69,7 +68,6 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun, whos
         found, baselines.active, ever_active=baselines.ever_active, policy=policy, today=begun.started.date()
     )
     begun.comparison = begun.comparison.model_copy(update={"diff": match.diff})
-    whose.refuse_loosened(scenario_id, settings.sandbox, found.gate, [match.baseline] if match.baseline else [])
     return match
 
 

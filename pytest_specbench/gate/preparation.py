@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_specbench.agents.base import Agent, AgentTask
 from pytest_specbench.agents.deny_rules import acts_freely
@@ -16,8 +16,10 @@ from pytest_specbench.core.records import AgentRecord, Fingerprint, ImageIdentit
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
-from pytest_specbench.gate.agent import REPLAY, agent_asked_for, agent_maker, display_name, model_defaults, model_for
+from pytest_specbench.gate.agent import agent_asked_for, agent_maker, display_name, model_defaults, model_for
 from pytest_specbench.gate.conditions import (
+    REPLAY,
+    check_added,
     check_clean,
     check_dataset,
     check_deny,
@@ -72,13 +74,14 @@ def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
     dataset = check_dataset(loaded, settings)
     name, options = agent_asked_for(loaded, settings)
     model = model_for(loaded, settings)
+    check_added(loaded, settings, agent=name, model=model)
     make_agent = agent_maker(name, options, settings, live=model is not None and not model.startswith(REPLAY))
     backend: SandboxBackend = SANDBOXES.load(settings.sandbox)()
     available = backend.availability()
     if not available.usable:
         raise BlockedError(available.reason, cause=Cause.ENGINE_MISSING, hint=available.hint)
     image = backend.identify(scenario.runner.image)
-    fixtures = tuple(materialise(loaded, fixture) for fixture in scenario.prerequisites)
+    fixtures = tuple(materialise(source_of(loaded, settings), fixture) for fixture in scenario.prerequisites)
     agent = make_agent()
     record = AgentRecord(
         name=name,
@@ -139,6 +142,13 @@ def prepare(loaded: LoadedScenario, settings: Settings, progress: Progress) -> P
     return Prepared(plan=plan, observed=observed, trials=trials_of(loaded, settings), clean=clean)
 
 
+def source_of(loaded: LoadedScenario, settings: Settings) -> LoadedScenario:
+    """The scenario, with its fixtures in the work tree where they are under test."""
+    if "fixtures" not in loaded.scenario.subject:
+        return loaded
+    return replace(loaded, folder=settings.under_test(loaded.folder))
+
+
 def _task(loaded: LoadedScenario, settings: Settings, model: str | None) -> AgentTask:
     scenario = loaded.scenario
     try:
@@ -193,7 +203,7 @@ def _invocation(loaded: LoadedScenario, settings: Settings, observed: Observed) 
         run_id=settings.run_id,
         dataset=observed.dataset.reference,
         scenario_id=scenario.scenario_id,
-        commit_sha=git_commit(loaded.folder),
+        commit_sha=git_commit(settings.under_test(loaded.folder)),
         approval_mode=settings.approval_mode,
         approval_mode_source=settings.sources["approval_mode"],
         backend=settings.sandbox,
@@ -205,5 +215,5 @@ def _invocation(loaded: LoadedScenario, settings: Settings, observed: Observed) 
             **deadlines,
         },
         fingerprint=observed.fingerprint,
-        tree=tree_state(loaded.folder, ignore=settings.output),
+        tree=tree_state(settings.under_test(loaded.folder), ignore=settings.output),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_specbench.core.errors import BlockedError
-from pytest_specbench.store.git import git
+from pytest_specbench.core.git import git
 
 _MAX_EVENT = 10_000_000
 _SET = "set specbench_incident_branches"

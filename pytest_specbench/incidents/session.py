@@ -61,14 +61,14 @@ def _incidents(
     specs = parse_channels(settings.incidents)
     if not specs:
         return []
-    reason = why_not(settings.incident_branches, place_of(settings.root, environ))
+    reason = why_not(settings.incident_branches, place_of(settings.work_tree, environ))
     if reason is not None:
         return [_row(run, "suppressed", redactor.text(reason)) for run in failed]
     told = [_row(run, "suppressed", "it has no fingerprint") for run in failed if incident_key(run) is None]
     stories = [_story(run, settings, environ, redactor) for run in runs]
     known = [story for story in stories if story is not None]
     rounds = [
-        _round(spec, known, settings, Context(environ, settings.root, settings.output, redactor, budget))
+        _round(spec, known, settings, Context(environ, settings.work_tree, settings.output, redactor, budget))
         for spec in specs
     ]
     rows = _run(rounds, budget)

@@ -21,8 +21,8 @@ SHORTEST = 8
 """Characters of a run id that tell a run."""
 LISTED = 5
 FREE = {
-    "root", "run_id", "run_folder", "argv", "sources", "output", "format", "keep", "resume", "sandbox_reason",
-    "max_cost_usd",
+    "root", "work_tree", "held", "run_id", "run_folder", "argv", "sources", "output", "format", "keep", "resume",
+    "sandbox_reason", "max_cost_usd",
 }  # fmt: skip
 """Settings that may differ between the parts of a run: they change neither what runs nor how it is judged. The cost cap
 has a rule of its own.
@@ -55,15 +55,16 @@ class RunStart(Record):
 
 
 def asked_of(settings: Settings, redactor: Redactor) -> dict[str, Any]:
-    """The settings as a run's start holds them; paths below pytest's rootdir are relative to it."""
-    plain = {name: _plain(value, settings.root) for name, value in asdict(settings).items() if name not in FREE}
+    """The settings as a run's start holds them; paths in the project are relative to it."""
+    plain = {name: _plain(value, settings) for name, value in asdict(settings).items() if name not in FREE}
     found: dict[str, Any] = redactor.json(plain)
     return found
 
 
-def _plain(value: Any, root: Path) -> Any:
+def _plain(value: Any, settings: Settings) -> Any:
     if isinstance(value, Path):
-        return value.relative_to(root).as_posix() if value.is_relative_to(root) else str(value)
+        path, top = settings.under_test(value), settings.work_tree
+        return path.relative_to(top).as_posix() if path.is_relative_to(top) else str(path)
     if isinstance(value, str):
         return without_credentials(value)
     if isinstance(value, date):

@@ -209,8 +209,6 @@ class RunInfo:
     """Sandboxes that were left for a look."""
     altered: tuple[str, ...] = ()
     """What was altered in comparison with the trusted ref, one sentence each."""
-    escapes: tuple[str, ...] = ()
-    """What of it keeps a scenario from being judged, so that the run is blocked, one sentence each."""
     other_failures: int = 0
     """Ordinary tests of the same session that failed."""
 
@@ -226,8 +224,8 @@ class RunInfo:
     ) -> RunInfo:
         """What the settings say, and what else every run knows; `dataclasses.replace` adds the rest."""
         folder = settings.run_folder
-        if folder.is_relative_to(settings.root):
-            folder = folder.relative_to(settings.root)
+        if folder.is_relative_to(settings.work_tree):
+            folder = folder.relative_to(settings.work_tree)
         return cls(
             run_id=run_id,
             generated_at=generated_at,
@@ -241,7 +239,7 @@ class RunInfo:
 
 def make_report(runs: Sequence[BenchmarkRun], *, info: RunInfo) -> Report:
     """The report of a run, with the scenarios in the order given; its `exit_code` is the session's."""
-    ours = exit_of(runs, info.missing, info.interrupted, other_failures=info.other_failures, escapes=info.escapes)
+    ours = exit_of(runs, info.missing, info.interrupted, other_failures=info.other_failures)
     code, reason = session_exit(ours, pytest_status=info.pytest_status, problems=len(info.collection_problems))
     return Report(
         run_id=info.run_id,

@@ -25,15 +25,13 @@ def exit_of(
     interrupted: bool,
     *,
     other_failures: int = 0,
-    escapes: Sequence[str] = (),
 ) -> tuple[int, str] | None:
     """Exit code and reason of the scenarios of a run, or None where no scenario started: the code is then pytest's own.
 
     `missing` names the items that started and gave no verdict, `other_failures` counts ordinary tests of the same
-    session that failed, `escapes` says by what a change escapes its judgement. 1 wins over 2, except over an
-    interruption, which pytest's rules forbid to mask.
+    session that failed. 1 wins over 2, except over an interruption, which pytest's rules forbid to mask.
     """
-    if not runs and not missing and not escapes:
+    if not runs and not missing:
         return None
     failed = [run for run in runs if code_of(run) == EXIT_REGRESSION]
     blocked = [run for run in runs if code_of(run) == EXIT_BLOCKED]
@@ -44,9 +42,6 @@ def exit_of(
     parts += _part([run for run in blocked if run.status is not Status.BLOCKED], "not accepted", "not accepted")
     if missing:
         parts.append(f"{len(missing)} started and gave no verdict: {_listed([printable(name) for name in missing])}")
-    if escapes:
-        more = f" (and {len(escapes) - 1} more)" if len(escapes) > 1 else ""
-        parts.append(f"the change escapes its judgement: {printable(escapes[0])}{more}")
     if interrupted:
         return EXIT_BLOCKED, "; ".join(parts)
     if failed or other_failures:

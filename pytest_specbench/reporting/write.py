@@ -69,7 +69,11 @@ def _summary(report: Report) -> dict[str, Any]:
 
 def _metadata(report: Report, settings: Settings, started_at: datetime) -> dict[str, Any]:
     """What one needs to know in order to run it again."""
-    asked = {name: _plain(value) for name, value in asdict(settings).items() if name not in {"argv", "sources"}}
+    said = {name: value for name, value in asdict(settings).items() if name not in {"argv", "sources", "held"}}
+    # Where a trusted ref is laid out is no place that anybody will find again.
+    asked = {
+        name: _plain(settings.under_test(value) if isinstance(value, Path) else value) for name, value in said.items()
+    }
     return {
         "schema_version": "1",
         "run_id": str(report.run_id),
@@ -77,12 +81,13 @@ def _metadata(report: Report, settings: Settings, started_at: datetime) -> dict[
         "ended_at": report.generated_at.isoformat(),
         "duration_ms": round((report.generated_at - started_at).total_seconds() * 1000),
         "argv": list(settings.argv),
-        "commit_sha": git_commit(settings.root),
+        "commit_sha": git_commit(settings.work_tree),
         "specbench_version": __version__,
         "python": platform.python_version(),
         "platform": sys.platform,
         "versions": versions(PACKAGES),
         "settings": asked,
+        "trusted_commit": None if settings.held is None else settings.held.commit,
         "sources": settings.sources,
         "scenarios": [scenario.scenario_id for scenario in report.scenarios],
     }

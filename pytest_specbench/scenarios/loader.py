@@ -29,7 +29,7 @@ class LoadedScenario:
     path: Path
     """The file, absolute, links resolved."""
     folder: Path
-    """Its folder: what the scenario names lies in here."""
+    """What the scenario names lies in here: its folder, unless it was loaded for another one."""
     given: str
     """The file as it was given."""
     content: bytes = field(repr=False)
@@ -53,17 +53,20 @@ def is_scenario_file(path: Path) -> bool:
     return path.name.endswith(SUFFIXES)
 
 
-def load_scenario(path: Path, *, known_checks: Collection[str] | None = None) -> LoadedScenario:
+def load_scenario(
+    path: Path, *, known_checks: Collection[str] | None = None, data: Path | None = None
+) -> LoadedScenario:
     """Load one scenario file. Raises ScenarioError, whose `problems` are all that is wrong with it, or the
     first hundred of them.
 
-    `known_checks` are the registered artifact checks; None leaves their names unchecked.
+    `known_checks` are the registered artifact checks; None leaves their names unchecked. `data` is the folder that
+    holds what the scenario names; None: the file's own.
     """
     given = str(path)
     resolved, content = _read(path, given)
     parsed = parse(content)
     scenario = _validated(parsed)
-    folder = resolved.parent
+    folder = resolved.parent if data is None else data.resolve()
     if parsed.usable:
         taken = {problem.keys for problem in parsed.problems}
         found = cross_check(parsed.data, folder, known_checks)

@@ -51,17 +51,11 @@ class Ending:
         self._started_at = started_at
         self._report: Report | None = None
         self._unwritten = ""
-        self._escapes: tuple[str, ...] = ()
 
     @property
     def report(self) -> Report | None:
         """The report, once it is made."""
         return self._report
-
-    def look_for_escapes(self, session: pytest.Session, settings: Settings) -> tuple[str, ...]:
-        """What of the change keeps a scenario from being judged, whether any other ran or not."""
-        self._escapes = self._found_escapes(session, settings)
-        return self._escapes
 
     def make_report(self, session: pytest.Session, settings: Settings) -> None:
         """Make and write the report, tell who is to be told, and give the session the report's exit status."""
@@ -101,7 +95,6 @@ class Ending:
             pytest_status=status,
             collection_problems=tuple(verdicts.problems),
             altered=self._altered(settings),
-            escapes=self._escapes,
             kept=self._part.kept(),
             resumed=self._part.facts(verdicts.runs.values()),
             other_failures=max(0, session.testsfailed - verdicts.failed - len(verdicts.problems)),
@@ -109,24 +102,12 @@ class Ending:
 
     def _altered(self, settings: Settings) -> tuple[str, ...]:
         """What the work tree has otherwise than the trusted ref. What cannot be told has blocked every scenario."""
-        if settings.trusted_ref is None:
+        if settings.held is None:
             return ()
         try:
-            return tuple(dict.fromkeys([*(one.sentence for one in self._authority().altered), *self._escapes]))
+            return (*settings.held.altered, *(one.sentence for one in self._authority().altered))
         except SpecbenchError as error:
-            return (str(error),)
-
-    def _found_escapes(self, session: pytest.Session, settings: Settings) -> tuple[str, ...]:
-        if settings.trusted_ref is None:
-            return ()
-        try:
-            whose = self._authority()
-            found = [one.sentence for one in whose.altered if one.blocks]
-            if session.exitstatus in (0, 1, pytest.ExitCode.NO_TESTS_COLLECTED) and not self._verdicts.problems:
-                found += self._selection.missing(whose)
-        except SpecbenchError as error:
-            return (str(error),)
-        return tuple(found)
+            return (*settings.held.altered, str(error))
 
     def _write(self, session: pytest.Session, settings: Settings) -> None:
         """Write the report; it is written again with what became of the incidents, which may take a while."""
@@ -145,9 +126,6 @@ class Ending:
         """What stands outside of pytest's own output: blocked scenarios on stderr, and on stdout the report as JSON."""
         from pytest_specbench.reporting.text import printable_lines
 
-        for sentence in self._escapes:
-            told = printable_lines(f"specbench: the change escapes its judgement: {sentence}")
-            sys.stderr.write("\n".join(told) + "\n")
         if self._report is None:
             return
         from pytest_specbench.reporting.report import report_json

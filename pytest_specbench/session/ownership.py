@@ -26,7 +26,7 @@ def begin_run(settings: Settings, selected: tuple[str, ...], sandbox: tuple[str,
         run_id=settings.run_id,
         parts=(now(),),
         specbench_version=__version__,
-        commit_sha=git_commit(settings.root),
+        commit_sha=git_commit(settings.work_tree),
         asked=asked_of(settings, Redactor.from_environment((), os.environ)),
         max_cost_usd=settings.max_cost_usd,
         selected=selected,
@@ -49,7 +49,7 @@ def take_over(settings: Settings) -> RunStart:
         start = read_start(folder)
         if start.owner is not None:
             _refuse_living(start.owner, start.run_id, folder)
-        _refuse_other_commit(start, git_commit(settings.root), folder)
+        _refuse_other_commit(start, git_commit(settings.work_tree), folder)
         found = differing(
             start, asked_of(settings, Redactor.from_environment((), os.environ)), __version__, settings.max_cost_usd
         )

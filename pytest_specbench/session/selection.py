@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 
 if TYPE_CHECKING:
     from pytest_specbench.scenarios.datasets import Dataset
-    from pytest_specbench.store.trusted.authority import Authority
 
 
 class Selection:
@@ -30,8 +28,6 @@ class Selection:
         self._outside: set[str] = set()
         self.kept: list[str] = []
         """Node ids of the scenarios that are to run."""
-        self.left_out: set[str] = set()
-        """Ids of the scenarios that were collected, and that -k, -m or --deselect left out."""
 
     def claim(self, loaded: LoadedScenario) -> None:
         """Take a scenario in. A second file with the same id is an error, and so are deny rules that the agent which
@@ -56,10 +52,6 @@ class Selection:
         `broken` tells that some file could not be collected. Raises pytest.UsageError for an id that nobody has.
         """
         ours = [item for item in items if hasattr(item, "benchmark_run")]
-        if any(self._config.getoption(name) for name in ("keyword", "markexpr", "deselect")):
-            self.left_out = set(self._claimed) - {item.name for item in ours}
-            if hasattr(self._config, "workeroutput"):
-                self._config.workeroutput["specbench_left_out"] = sorted(self.left_out)
         if (self._settings.lock or self._settings.lock_check or self._settings.approve) and len(ours) < len(
             items
         ):  # an ordinary test would run something
@@ -97,36 +89,12 @@ class Selection:
             )
             return
         self.kept = [item.nodeid for item in kept]
+        if self._settings.held is not None:  # what is approved is judged before what is new
+            items.sort(key=lambda item: self._settings.adds(item.path))
         if out:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]
             self._config.hook.pytest_deselected(items=out)
-
-    def missing(self, whose: Authority) -> list[str]:
-        """What the trusted ref would have run and this session does not, a sentence each."""
-        from pytest_specbench.gate.escapes import Asked, missing
-
-        config, here = self._config, self._config.invocation_params.dir
-        given = [] if config.args_source is not config.ArgsSource.ARGS else config.args
-        # A folder that is gone matches no glob any more, so that pytest would not have named it.
-        globs = [] if given or here != config.rootpath else config.getini("testpaths")
-        ignored = [*(config.getoption("ignore") or ()), *(config.getoption("ignore_glob") or ())]
-        asked = Asked(
-            paths=self.places() if given or not globs else (),
-            globs=tuple(os.path.abspath(here / glob) for glob in globs),  # noqa: PTH100 - it follows no link
-            ignored=tuple(os.path.abspath(here / glob) for glob in ignored),  # noqa: PTH100 - as above
-            not_entered=tuple(config.getini("norecursedirs")),
-            scenarios=self._settings.scenarios,
-            dataset=self._settings.dataset,
-            registry=self._settings.registry,
-        )
-        return list(missing(whose, asked, {nodeid.rpartition("::")[2] for nodeid in self.kept} | self.left_out))
-
-    def places(self) -> tuple[Path, ...]:
-        """The files and folders that the session was started for, absolute."""
-        config, here = self._config, self._config.invocation_params.dir
-        given = config.args if config.args_source is config.ArgsSource.ARGS else [str(here)]
-        return tuple(Path(os.path.abspath(here / one.partition("::")[0])) for one in given)  # noqa: PTH100 - as above
 
     def _owed(self) -> tuple[str, ...]:
         """Node ids that the run which is resumed was to run."""
@@ -150,14 +118,14 @@ class Selection:
         # Here, since it brings urllib along, and few sessions ask for a dataset.
         from pytest_specbench.scenarios.datasets import contains, resolve_dataset
 
-        if loaded.folder not in self._datasets:
+        if loaded.path.parent not in self._datasets:
             try:
-                self._datasets[loaded.folder] = resolve_dataset(
-                    self._settings.dataset, registry=self._settings.registry, near=loaded.folder
+                self._datasets[loaded.path.parent] = resolve_dataset(
+                    self._settings.dataset, registry=self._settings.registry, near=loaded.path.parent
                 )
             except DatasetError:
-                self._datasets[loaded.folder] = None
-        dataset = self._datasets[loaded.folder]
+                self._datasets[loaded.path.parent] = None
+        dataset = self._datasets[loaded.path.parent]
         return dataset is None or contains(dataset, loaded)
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_specbench.reporting.progress import ProgressView
     from pytest_specbench.store.trusted.authority import Authority
 
+ALTERED = 10
+"""How many sentences about what does not count the header has."""
 INTERRUPTED_SEC = 5.0
 """How long workers that were interrupted may take to clean up; CI services kill after 7.5 s."""
 
@@ -98,9 +100,21 @@ class ScenarioSession:
         settings, choice = self.settings, self.sandbox_choice()
         return [
             *self._part.header(),
+            *self._held(),
             f"specbench: dataset {settings.dataset or 'of each scenario'}",
             f"specbench: approval mode {settings.approval_mode} (from {settings.sources['approval_mode']})",
             f"specbench: sandbox {choice[0]} ({choice[1]})",
+        ]
+
+    def _held(self) -> list[str]:
+        held = self.settings.held
+        if held is None:
+            return []
+        more = f"specbench: ... and {len(held.altered) - ALTERED} more, in the report"
+        return [
+            f"specbench: held against {held.ref} (commit {held.commit[:12]}): what judges is from there",
+            *(f"specbench: {sentence}" for sentence in held.altered[:ALTERED]),
+            *([more] if len(held.altered) > ALTERED else []),
         ]
 
     def sandbox_choice(self) -> tuple[str, str]:
@@ -120,7 +134,10 @@ class ScenarioSession:
     def loaded(self, path: Path) -> tuple[LoadedScenario, Settings]:
         """The scenario in the file, and the settings with the sandbox chosen."""
         self.sandbox_choice()
-        return load_scenario(path, known_checks=self.known_checks), self.settings
+        return self._load(path), self.settings
+
+    def _load(self, path: Path) -> LoadedScenario:
+        return load_scenario(path, known_checks=self.known_checks, data=self.settings.data_of(path))
 
     def run(self, path: Path) -> BenchmarkRun:
         """Run the scenario in the file through the gate."""
@@ -145,14 +162,7 @@ class ScenarioSession:
         """What scenarios are held against. Raises BlockedError when it cannot be told."""
         from pytest_specbench.store.trusted.authority import authority
 
-        if self.settings.trusted_ref is None:
-            return authority(self.settings)
-        places = self.selection.places()
-        folder = Path(os.path.commonpath([one if one.is_dir() else one.parent for one in places]))
-        # From there pytest looks for its configuration. One that is gone below its rootdir made that another one.
-        below = [folder] if folder.is_relative_to(self.settings.root) else []
-        named = self.config.inipath if self.config.getoption("inifilename", None) else None
-        return authority(self.settings, places=below, file=named)
+        return authority(self.settings)
 
     def about_to_run(self) -> None:
         """What is selected is known, and nothing of it has run yet: write down what the run was asked to do."""
@@ -230,7 +240,6 @@ class ScenarioSession:
     def worker_ended(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker could not say itself."""
         self._usage_error = output.get("specbench_usage_error", self._usage_error)
-        self.selection.left_out.update(output.get("specbench_left_out", ()))
 
     def add_to(self, json_report: dict[str, Any]) -> None:
         """Put our report into another tool's."""
@@ -249,14 +258,10 @@ class ScenarioSession:
             session.exitstatus = EXIT_BLOCKED if self.locking else EXIT_REFUSED
         if self.worker:
             return
-        escapes = self._ending.look_for_escapes(session, self.settings)
         if self.runs_nothing or self.config.getoption("collectonly"):
-            # A change could ask for that, too, so that nothing is judged.
-            if escapes and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-                session.exitstatus = EXIT_BLOCKED
             return
         verdicts = self.verdicts
-        if verdicts.started or verdicts.runs or verdicts.broken or self.selection.kept or escapes:
+        if verdicts.started or verdicts.runs or verdicts.broken or self.selection.kept:
             self._ending.make_report(session, self.settings)
             self._part.end()
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from pytest_specbench.core.errors import ApprovalRefusedError
+from pytest_specbench.core.git import git
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.store.baselines.signing import SignatureError, configured_key, principal_of, sign
 from pytest_specbench.store.baselines.trust import Trust
-from pytest_specbench.store.git import git
 
 PROBE = b"Who signs for the approvals of this repository?\n"
 """What is signed in order to see whose key it is."""
@@ -57,13 +57,13 @@ def who_acts(settings: Settings, trust: Trust) -> Maintainer:
 
 def email_by_git(settings: Settings) -> str | None:
     """The e-mail address that git would put under a commit here, which anybody can set; None where there is none."""
-    found = git(settings.root, "config", "--get", "user.email").out.strip()
+    found = git(settings.work_tree, "config", "--get", "user.email").out.strip()
     return os.fsdecode(found) or None
 
 
 def _signer(settings: Settings, trust: Trust) -> tuple[str | None, Callable[[bytes], bytes] | None]:
     """Whose key there is, and how to sign with it. With `optional`, git's key may be one that nobody listed."""
-    key = settings.signing_key or configured_key(settings.root)
+    key = settings.signing_key or configured_key(settings.work_tree)
     if key is None:
         return None, None
     asked_for = settings.signing_key is not None or trust.signing == "required"

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_specbench.core.errors import SpecbenchError
+from pytest_specbench.core.git import git
 from pytest_specbench.store.baselines.maintainers import PRINCIPAL
-from pytest_specbench.store.git import git
 
 NAMESPACE = "specbench"
 SIGN_TIMEOUT_SEC = 120

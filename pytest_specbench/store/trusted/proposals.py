@@ -1,4 +1,4 @@
-"""What counts where a git ref is trusted, and what a change tried to alter in comparison with it.
+"""Approvals that a change proposes: which of them count where a git ref is trusted.
 
 A baseline folder has then two states: the one at the ref, which counts, and the work tree's, which is a proposal. Of
 the proposal only this counts: new audit entries whose parents count, that a maintainer of the ref signed with a key
@@ -10,74 +10,25 @@ that one that has expired cannot sign for a day that is past.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 from pytest_specbench.core.approval.audit import Action, Filed, Problem, Trail
 from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.errors import BlockedError
-from pytest_specbench.core.status import Cause
-from pytest_specbench.core.transitions import BaselineStatus
+from pytest_specbench.core.git import git
 from pytest_specbench.store.baselines.audit import AUDIT, SIGNATURE, not_by_a_maintainer, read_trail
 from pytest_specbench.store.baselines.maintainers import MAINTAINERS
 from pytest_specbench.store.baselines.records import removed_entries
 from pytest_specbench.store.baselines.signers import ALLOWED_SIGNERS, REVOKED
 from pytest_specbench.store.baselines.trust import Trust
 from pytest_specbench.store.baselines.writing import PENDING
-from pytest_specbench.store.git import commit_of, git, top_level
-from pytest_specbench.store.trees import FolderTree, GitTree, OverlayTree, Tree, reason
-from pytest_specbench.store.trusted.ini import Ini, read_ini
+from pytest_specbench.store.trees import GitTree, OverlayTree, Tree, reason
 
 CLOCKS_DIFFER = timedelta(hours=1)
 """By how much another machine's clock may be ahead."""
-
-
-@dataclass(frozen=True)
-class TrustedRef:
-    """A git ref that was resolved. Make it with `trusted_ref`."""
-
-    repository: Path
-    """Top of the work tree."""
-    ref: str
-    """As it was given."""
-    commit: str
-    """What it stood for then."""
-
-    def inside(self, path: Path) -> str:
-        """A path of the work tree, relative to its top. BlockedError(CONFIGURATION) when it lies outside."""
-        # Links inside of the repository are not followed: the change could have made them, to lead the ref astray.
-        absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve() follows links
-        top = self.repository.resolve()
-        for above in reversed((absolute, *absolute.parents)):
-            if above.resolve() == top:
-                relative = absolute.relative_to(above).as_posix()
-                return "" if relative == "." else relative
-        raise BlockedError(
-            f"it lies outside of the repository, so that {self.ref} knows nothing of it",
-            cause=Cause.CONFIGURATION,
-            where=str(path),
-            expected=f"a path in {self.repository}",
-            hint="give another path, or no --specbench-trusted-ref",
-        )
-
-    def tree(self, folder: Path) -> GitTree:
-        """A folder of the work tree, as it is at the ref."""
-        return GitTree(self.repository, self.commit, self.inside(folder), called=self.ref)
-
-    def ini(self, start: Path, *, file: Path | None = None) -> Ini:
-        """pytest's configuration at the ref; see `store.ini.read_ini`. Its `root` is relative to `repository`."""
-        named = None if file is None else self.inside(file)
-        return read_ini(self.tree(self.repository), self.inside(start), file=named)
-
-
-def trusted_ref(folder: Path, ref: str) -> TrustedRef:
-    """Resolve a ref of the repository that holds `folder`. BlockedError(CONFIGURATION) when that is not possible."""
-    repository = top_level(folder)
-    return TrustedRef(repository, ref, commit_of(repository, ref))
 
 
 @dataclass(frozen=True)
@@ -89,8 +40,6 @@ class Alteration:
     sentence: str
     """What it does, and what becomes of it."""
     kind: Literal["added", "changed", "removed"]
-    blocks: bool = False
-    """Whether nothing may be judged before it is undone: a scenario would escape its baseline."""
     scenario_id: str | None = None
     """The scenario that it is about; None: all of them."""
 
@@ -117,45 +66,6 @@ def what_counts(work: Tree, trusted: GitTree, trust: Trust) -> tuple[Tree, list[
     return (OverlayTree(trusted, work, added) if added else trusted), found
 
 
-def ini_alterations(ref: TrustedRef, start: Path, *, file: Path | None = None) -> list[Alteration]:
-    """What the work tree's configuration says otherwise than the ref's."""
-    before = ref.ini(start, file=file)
-    named = None if file is None else ref.inside(file)
-    try:
-        now = read_ini(FolderTree(ref.repository), ref.inside(start), file=named)
-    except BlockedError as error:
-        # pytest may read what is refused here, such as a link.
-        sentence = f"it cannot be read any more: {reason(error)}"
-        return [Alteration("pytest configuration", sentence, "changed", blocks=True)]
-    found = []
-    if before.path != now.path:
-        moved = before.root != now.root
-        sentence = f"pytest is configured by {now.path or 'no file'} instead of {before.path or 'no file'}" + (
-            f", so that its rootdir is {now.root or '.'!r} instead of {before.root or '.'!r}, and baselines are looked "
-            "for elsewhere: nothing is judged before that is undone"
-            if moved
-            else "; what that says of specbench does not count"
-        )
-        found.append(Alteration("pytest configuration", sentence, "changed", blocks=moved))
-    for name in sorted({*before.values, *now.values}):
-        old, new = before.values.get(name), now.values.get(name)
-        if old != new:
-            how = kind(old, new)
-            sentence = f"{name} is {_shown(new)} in {now.path or 'no file'}; {_shown(old)} at {ref.ref} counts"
-            found.append(Alteration(name, sentence, how))
-    # Any of these can keep a scenario from being collected, and the ref's cannot be put in their place: pytest acted on
-    # them before, and addopts look like the command line's, which is CI's word.
-    for name in ["addopts", *sorted({*before.others, *now.others})]:
-        old, new = ((ini.addopts or None) if name == "addopts" else ini.others.get(name) for ini in (before, now))
-        if old != new:
-            sentence = (
-                f"{name} is {_shown(new)} in {now.path or 'no file'}, and {_shown(old)} at {ref.ref}; it can decide "
-                "what is run, so nothing is judged: put it into a change of its own"
-            )
-            found.append(Alteration(name, sentence, kind(old, new), blocks=True))
-    return found
-
-
 def _trail_alterations(now: Trail, removed: list[Problem]) -> Iterator[Alteration]:
     for problem in removed:
         yield Alteration(f"{AUDIT}/{problem.name}", f"the audit entry {problem.name}: {problem.what}", "removed")
@@ -176,14 +86,12 @@ def _file_alterations(work: Tree, trusted: Tree, before: Trail) -> Iterator[Alte
         try:
             new = work.read(path)
         except BlockedError as error:
-            yield Alteration(path, f"{path} cannot be read any more: {reason(error)}", "changed", False, scenario_id)
+            yield Alteration(path, f"{path} cannot be read any more: {reason(error)}", "changed", scenario_id)
             continue
         if old != new:
             how = kind(old, new)
             what = "what counts is as before" if how != "added" else "it does not count"
-            yield Alteration(
-                path, f"{path} is {how} in comparison with {trusted.label}; {what}", how, False, scenario_id
-            )
+            yield Alteration(path, f"{path} is {how} in comparison with {trusted.label}; {what}", how, scenario_id)
 
 
 def _not_from_here(work: Tree, filed: Filed, trusted: GitTree, before: Trail) -> str:
@@ -251,22 +159,9 @@ def _proposed(filed: Filed, why: str) -> Alteration:
     entry = filed.entry
     what = f"{entry.by} {entry.action}s {entry.baseline_id or 'a regression'} of {entry.scenario_id}"
     becomes = f"does not count: {why}" if why else "counts: it is signed by a maintainer whom the ref knows"
-    return Alteration(f"{AUDIT}/{filed.name}", f"{what}, and that {becomes}", "added", False, entry.scenario_id)
-
-
-def active_scenarios(trail: Trail) -> set[str]:
-    """The scenarios that have an active baseline."""
-    return {
-        history.approval.entry.scenario_id
-        for history in trail.baselines.values()
-        if history.status is BaselineStatus.ACTIVE
-    }
+    return Alteration(f"{AUDIT}/{filed.name}", f"{what}, and that {becomes}", "added", entry.scenario_id)
 
 
 def kind(old: object, new: object) -> Literal["added", "changed", "removed"]:
     """What became of something; None stands for nothing."""
     return "added" if old is None else "removed" if new is None else "changed"
-
-
-def _shown(value: object) -> str:
-    return "not set" if value is None else repr(value)
