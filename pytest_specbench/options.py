@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,8 +69,6 @@ def resumes(config: pytest.Config) -> str | None:
 
 def read_settings(config: pytest.Config) -> Settings:
     """Settings of this invocation. Raises pytest.UsageError that names the place of a wrong value."""
-    from pytest_specbench.core.errors import UsageError
-
     found = {option.field: _value(option, config) for option in OPTIONS}
     sources = {field: "default" if one is None else one[1] for field, one in found.items()}
     values = {field: one[0] for field, one in found.items() if one is not None}
@@ -93,17 +92,28 @@ def read_settings(config: pytest.Config) -> Settings:
     )
     output = place.written(settings.output, sources["output"])
     baselines = placed(settings.baselines, sources["baselines"], root=place.root, configured_in=config.rootpath)
-    try:
-        if sources["baselines"] == "default":
+    if sources["baselines"] == "default":
+        with _usage():
             check_baselines_are_found(place.root, config.rootpath)
-    except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
     _check_output(output, sources["output"])
     # As a text: a slash at the end says that it is a folder.
     record = None if settings.record is None else os.path.join(place.here, settings.record)  # noqa: PTH118
     return replace(
         settings, output=output, baselines=baselines, record=record, run_folder=output / "runs" / folder_name
     )
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """A wrong usage, told as pytest does."""
+    try:
+        yield
+    except Exception as error:
+        from pytest_specbench.core.errors import UsageError  # here, since every pytest session would pay for it
+
+        if not isinstance(error, UsageError):
+            raise
+        raise pytest.UsageError(str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_specbench.core.errors import BlockedError
-from pytest_specbench.core.status import Cause
+if TYPE_CHECKING:
+    from pytest_specbench.core.errors import BlockedError
 
 TIMEOUT_SEC = 60
 SUBMODULE = b"160000 "
@@ -111,9 +112,7 @@ def _asked(repository: Path | None, arguments: tuple[str, ...], given: bytes = b
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BlockedError(
-            f"git cannot be run: {error}", cause=Cause.CONFIGURATION, where=str(repository or "/"), hint="git --version"
-        ) from None
+        raise _blocked(f"git cannot be run: {error}", repository or Path("/"), "git --version") from None
     return Answer(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip())
 
 
@@ -122,12 +121,7 @@ def top_level(folder: Path) -> Path:
     repository = repository_of(folder)
     answer = _asked(repository, ("rev-parse", "--git-dir"))
     if repository is None or answer.code:
-        raise BlockedError(
-            f"there is no git repository: {answer.error}",
-            cause=Cause.CONFIGURATION,
-            where=str(folder),
-            hint=f"git -C {folder} status",
-        )
+        raise _blocked(f"there is no git repository: {answer.error}", folder, f"git -C {folder} status")
     return repository
 
 
@@ -151,13 +145,7 @@ def commit_of(repository: Path, ref: str) -> str:
         hint = f"git fetch origin {ref.removeprefix('origin/')}; in CI, check out with enough history to hold it"
     else:
         return commit
-    raise BlockedError(
-        why,
-        cause=Cause.CONFIGURATION,
-        where=str(repository),
-        expected="a branch, tag or commit that is there, for example origin/main",
-        hint=hint,
-    )
+    raise _blocked(why, repository, hint, "a branch, tag or commit that is there, for example origin/main")
 
 
 def _meanings(repository: Path, name: str) -> list[str]:
@@ -171,15 +159,20 @@ def _meanings(repository: Path, name: str) -> list[str]:
     names = {*places, f"refs/remotes/{name}/HEAD"}
     listed = git(repository, "for-each-ref", "--format=%(refname)", "--", *names)
     if listed.code:
-        raise BlockedError(
-            f"git cannot list the refs: {listed.error}", cause=Cause.CONFIGURATION, where=str(repository)
-        )
+        raise _blocked(f"git cannot list the refs: {listed.error}", repository, f"git -C {repository} for-each-ref")
     found = [ref for ref in listed.out.decode("utf-8", "replace").split("\n") if ref in names]
     if _TOP.fullmatch(name) and not git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{object}}").code:
         found.append(f"{name} of the work tree")
     if found and _ID.fullmatch(name):
         found += git(repository, "rev-parse", f"--disambiguate={name.lower()}").out.decode("ascii").split()
     return found
+
+
+def _blocked(why: str, where: Path, hint: str, expected: str | None = None) -> BlockedError:
+    from pytest_specbench.core.errors import BlockedError  # here, since every pytest session asks for its repository
+    from pytest_specbench.core.status import Cause
+
+    return BlockedError(why, cause=Cause.CONFIGURATION, where=str(where), expected=expected, hint=hint)
 
 
 def author_of(repository: Path, commit: str) -> str | None:

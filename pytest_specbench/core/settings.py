@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from pytest_specbench.core.errors import UsageError
-
 RUNNER_IMAGE = "specbench-runner:1"
 """What `specbench runner build` makes, and what a scenario runs in that names no image."""
 
@@ -157,6 +155,8 @@ def check_baselines_are_found(root: Path, configured_in: Path) -> None:
             return
         there = folder / Settings.baselines
         if (there / "audit").is_dir() or (there / "maintainers.yaml").is_file():
+            from pytest_specbench.core.errors import UsageError  # here, since every pytest session would pay for it
+
             raise UsageError(
                 f"there are baselines in {there}, and the project's are looked for in {root / Settings.baselines}",
                 where=str(configured_in),
