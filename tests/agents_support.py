@@ -54,7 +54,8 @@ class FolderShell:
         return CommandResult(process.returncode, output.decode(errors="replace"))
 
     def read(self, pattern: str) -> dict[str, str]:
-        found = glob.glob(pattern, root_dir=self.folder)  # noqa: PTH207 - as the sandbox: relative paths
+        # As the sandbox: paths are relative, and a bracket is a letter like any other.
+        found = glob.glob(pattern.replace("[", "[[]"), root_dir=self.folder)  # noqa: PTH207
         return {path: (self.folder / path).read_text() for path in found if (self.folder / path).is_file()}
 
 

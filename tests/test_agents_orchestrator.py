@@ -17,9 +17,12 @@ from pytest_specbench.agents import AGENTS
 from pytest_specbench.agents.base import AgentOutcome, Chargeable
 from pytest_specbench.agents.models.spend import SpendLedger
 from pytest_specbench.agents.orchestrator.adapter import OrchestratorAgent
+from pytest_specbench.agents.orchestrator.gates import FEATURE_FILE, Gates
 from pytest_specbench.agents.orchestrator.loop import cut
 from pytest_specbench.agents.orchestrator.prompts import render_prompt
-from pytest_specbench.core.errors import BlockedError, InfrastructureError, UsageError
+from pytest_specbench.agents.orchestrator.stages import PLAN as PLAN_STAGE
+from pytest_specbench.agents.orchestrator.stages import SPECIFY
+from pytest_specbench.core.errors import AgentError, BlockedError, InfrastructureError, UsageError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.scenarios.model import Limits, ModelDefaults, Prices
 
@@ -89,6 +92,12 @@ def put(project: FolderShell, name: str, text: str) -> None:
     path = project.folder / FEATURE / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def feature(project: FolderShell, name: str, spec: str) -> None:
+    """A feature with no more than its spec."""
+    (project.folder / "specs" / name).mkdir(parents=True)
+    (project.folder / "specs" / name / "spec.md").write_text(spec)
 
 
 class TestPipeline:
@@ -204,19 +213,64 @@ class TestPipeline:
         assert outcome.cause is Cause.VERIFIED, outcome.reason
         assert "artifact features/a/spec.md" in outcome.notes[0]
 
-    @pytest.mark.parametrize("content", ["", "[]", "{", '{"feature_directory": 3}', '{"feature_directory": "s*"}'])
-    def test_a_broken_record_of_the_feature_is_passed_over(
-        self, drive: Driver, project: FolderShell, content: str
-    ) -> None:
-        (project.folder / ".specify" / "feature.json").write_text(content)
-        outcome = drive("/specify", shell(write(f"{FEATURE}/spec.md", SPEC)), DONE)
-        assert outcome.cause is Cause.VERIFIED, outcome.reason
+    @pytest.mark.parametrize(
+        "record",
+        [
+            '{"feature_directory": "specs/001-word-count"}',
+            '\ufeff{"feature_directory": "specs/001-word-count"}',
+            '{"feature_directory": "specs/001-word-count",}',
+            '{"feature_directory": "./specs/x/../001-word-count/"}',
+        ],
+    )
+    def test_the_record_is_read_as_spec_kits_scripts_read_it(self, project: FolderShell, record: str) -> None:
+        put(project, "spec.md", SPEC)
+        feature(project, "002-other", "nothing")
+        (project.folder / FEATURE_FILE).write_text(record, "utf-8")
+        assert Gates(project).after(SPECIFY) == f"{FEATURE}/spec.md"
 
-    def test_a_feature_folder_outside_the_project_is_not_looked_at(self, drive: Driver, project: FolderShell) -> None:
-        outcome = drive(
-            "/specify", shell('printf \'{"feature_directory": "../../etc"}\' > .specify/feature.json'), DONE
-        )
-        assert (outcome.cause, "specs/*/spec.md" in outcome.reason) == (Cause.ARTIFACT_MISSING, True)
+    @pytest.mark.parametrize("name", ["001-[a]", "001-a *", "001 [!b]?", "-1"])
+    def test_a_folder_of_a_feature_may_have_any_name(self, project: FolderShell, name: str) -> None:
+        feature(project, name, SPEC)
+        feature(project, "002-other", "nothing")
+        (project.folder / FEATURE_FILE).write_text(f'{{"feature_directory": "specs/{name}"}}')
+        assert Gates(project).after(SPECIFY) == f"specs/{name}/spec.md"
+
+    @pytest.mark.parametrize(
+        "content",
+        ["", "[]", "{", '{"feature_directory": 3}', *(f'{{"feature_directory": "{at}"}}' for at in ("../../etc", "."))],
+    )
+    def test_a_record_that_names_no_feature_stops_as_spec_kits_scripts_do(
+        self, project: FolderShell, content: str
+    ) -> None:
+        """Whatever else is there may be another feature's."""
+        put(project, "spec.md", SPEC)
+        (project.folder / FEATURE_FILE).write_text(content)
+        with pytest.raises(AgentError, match=FEATURE_FILE) as failed:
+            Gates(project).after(SPECIFY)
+        assert failed.value.cause is Cause.ARTIFACT_INVALID
+        with pytest.raises(BlockedError, match=FEATURE_FILE):
+            Gates(project).before(PLAN_STAGE)
+
+    @pytest.mark.parametrize(
+        ("older", "newer"),
+        [
+            ("999-a", "1000-b"),
+            ("1000-b", "20260319-143022-a"),
+            ("20260319-143022-z", "20260319-143023-a"),
+            ("notes", "001-b"),
+        ],
+    )
+    def test_without_a_record_the_newest_feature_counts(self, project: FolderShell, older: str, newer: str) -> None:
+        """By Spec Kit's numbers, and not by the alphabet."""
+        feature(project, older, "nothing")
+        feature(project, newer, SPEC)
+        assert Gates(project).after(SPECIFY) == f"specs/{newer}/spec.md"
+
+    def test_a_plan_of_an_older_feature_is_no_plan_of_the_newest(self, project: FolderShell) -> None:
+        put(project, "plan.md", PLAN)
+        feature(project, "002-new", SPEC)
+        with pytest.raises(AgentError, match=r"002-new/plan\.md"):
+            Gates(project).after(PLAN_STAGE)
 
 
 class TestGates:

@@ -2,37 +2,120 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agents_support import FolderShell, init_project
 from hypothesis import given
 from hypothesis import strategies as st
+from specify_cli.integrations import INTEGRATION_REGISTRY
+from specify_cli.integrations.manifest import IntegrationManifest
 
 from pytest_specbench.agents.orchestrator.prompts import load_stage_prompt, render_prompt
 from pytest_specbench.agents.orchestrator.stages import STAGES
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
 
+LAYOUTS = [
+    *((name, {"commands_dir": "ai/prompts"} if name == "generic" else {}) for name in sorted(INTEGRATION_REGISTRY)),
+    ("copilot", {"commands": True}),
+    ("bob", {"legacy_commands": True}),
+]
+OUTSIDE = {"hermes", "none"}
+"""What keeps its commands in the user's home, and what has none."""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Spec Kit's own, of layouts that are going
+@pytest.mark.parametrize(("name", "options"), LAYOUTS)
+def test_every_integration_of_the_installed_spec_kit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, Any]
+) -> None:
+    """A new release of Spec Kit with a layout or a placeholder that is not known here fails this test."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    project = tmp_path / "project"
+    project.mkdir()
+    integration = INTEGRATION_REGISTRY[name]
+    manifest = IntegrationManifest(name, project)
+    integration.setup(project, manifest, options)
+    manifest.save()
+    record(project, name)
+    shell = FolderShell(project)
+    if name in OUTSIDE:
+        with pytest.raises(BlockedError, match=name):
+            load_stage_prompt(shell, "plan", "x")
+        return
+    prompts = {stage.name: load_stage_prompt(shell, stage.name, "Count $words & {{braces}}.") for stage in STAGES}
+    assert len({prompt.path for prompt in prompts.values()}) == len(STAGES)
+    for stage in STAGES:
+        text = prompts[stage.name].text
+        assert "Count $words & {{braces}}." in text
+        assert integration.registrar_config is not None
+        assert integration.registrar_config["args"] not in text
+        assert not text.startswith("---")
+        assert len(text.splitlines()) > 20  # the prompt itself, and no file that refers to it
+    if name != "generic":  # which may be anywhere
+        shutil.rmtree(project / ".specify")
+        assert load_stage_prompt(shell, "plan", "x").path == prompts["plan"].path
+
+
+def record(project: Path, integration: str) -> None:
+    """Spec Kit's record of the integration that a project is for."""
+    (project / ".specify").mkdir(exist_ok=True)
+    (project / ".specify" / "integration.json").write_text(json.dumps({"default_integration": integration}))
+
+
+def two_agents(project: Path, manifest: str) -> str:
+    """A project for Gemini with a command file of another agent, too; the path of the one that is taken."""
+    for path, text in (
+        ("gemini/commands/speckit.plan.toml", 'prompt = "Plan"'),
+        ("a/commands/speckit.plan.md", "Plan"),
+    ):
+        (project / f".{path}").parent.mkdir(parents=True)
+        (project / f".{path}").write_text(text)
+    record(project, "gemini")
+    (project / ".specify" / "integrations").mkdir()
+    (project / ".specify" / "integrations" / "gemini.manifest.json").write_text(manifest)
+    return load_stage_prompt(FolderShell(project), "plan", "x").path
+
+
+def test_the_projects_own_integration_wins(tmp_path: Path) -> None:
+    manifest = '{"files": {".vscode/settings.json": "", ".gemini/commands/speckit.plan.toml": ""}}'
+    assert two_agents(tmp_path, manifest) == ".gemini/commands/speckit.plan.toml"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"files": 3}', '{"files": {"../speckit.plan.md": ""}}'])
+def test_a_broken_manifest_is_passed_over(tmp_path: Path, content: str) -> None:
+    assert two_agents(tmp_path, content) == ".a/commands/speckit.plan.md"
+
 
 @pytest.mark.parametrize(
-    ("integration", "path"),
+    ("name", "content"),
     [
-        ("generic", ".agent/commands/speckit.plan.md"),
-        ("claude", ".claude/skills/speckit-plan/SKILL.md"),
-        ("copilot", ".github/skills/speckit-plan/SKILL.md"),
-        ("gemini", ".gemini/commands/speckit.plan.toml"),
-        ("codex", ".agents/skills/speckit-plan/SKILL.md"),
+        ("speckit.plan.md", ""),
+        ("speckit.plan.md", "---\nagent: speckit.plan\n---\n"),
+        ("speckit.plan.md", "\ufeff---\r\nagent: x\r\n---\r\n\r\n$ARGUMENTS\r\n"),
+        ("speckit.plan.toml", 'prompt = " "'),
+        ("speckit.plan.toml", "prompt = 3"),
+        ("speckit.plan.toml", "x = ["),
+        ("speckit.plan.toml", "description = 'no prompt'"),
     ],
 )
-def test_every_integration_of_spec_kit(tmp_path: Path, integration: str, path: str) -> None:
-    shell = FolderShell(init_project(tmp_path, integration))
-    prompt = load_stage_prompt(shell, "plan", "Count $words & {{braces}} \\1.")
-    assert prompt.path == path
-    assert "Count $words & {{braces}} \\1." in prompt.text
-    assert "$ARGUMENTS" not in prompt.text
-    assert "{{args}}" not in prompt.text
-    assert not prompt.text.startswith("---")
+def test_a_command_file_without_a_prompt_blocks(tmp_path: Path, name: str, content: str) -> None:
+    """The model would be told nothing of the stage, and may still make what the gates look for."""
+    (tmp_path / ".x" / "commands").mkdir(parents=True)
+    (tmp_path / ".x" / "commands" / name).write_text(content)
+    with pytest.raises(BlockedError, match=name) as caught:
+        load_stage_prompt(FolderShell(tmp_path), "plan", "a clock")
+    assert caught.value.cause is Cause.CONFIGURATION
+
+
+@pytest.mark.parametrize("content", ["prompt: 3", "[", "- prompt", "a: &a [*a]"])
+def test_a_recipe_without_a_prompt_blocks(content: str) -> None:
+    with pytest.raises(BlockedError):
+        render_prompt(content, "x", path=".goose/recipes/speckit.plan.yaml")
 
 
 def test_every_stage_has_a_command_file(tmp_path: Path) -> None:
@@ -82,12 +165,6 @@ def test_without_a_placeholder_the_instruction_is_not_lost() -> None:
 def test_scripts_in_a_prompt_stay_as_they_are() -> None:
     text = 'run `{SCRIPT}` and "${VALUE}" for $ARGUMENTS'
     assert render_prompt(text, "x") == 'run `{SCRIPT}` and "${VALUE}" for x'
-
-
-@pytest.mark.parametrize("text", ["prompt = 3", "x = [", "description = 'no prompt'"])
-def test_a_broken_toml_file_blocks(text: str) -> None:
-    with pytest.raises(BlockedError):
-        render_prompt(text, "x", toml=True)
 
 
 @given(st.text())

@@ -193,6 +193,9 @@ class TestContainerShell:
         assert shell.read("$(id)") == {}
         assert shell.read("/etc/passwd") == {}
         assert shell.read("../etc/passwd") == {}
+        shell.run("mkdir 'a [b] $(id)'; echo here > 'a [b] $(id)/-c'")
+        assert shell.read("a [b] $(id)/-c") == {"a [b] $(id)/-c": "here\n"}
+        assert list(shell.read("a*/-?")) == ["a [b] $(id)/-c"]
 
     def test_nothing_runs_after_the_deadline(self, agent_class: Any, container: Any) -> None:
         import time

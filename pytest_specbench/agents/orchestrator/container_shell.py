@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
+import shlex
 import threading
 import time
 from typing import Any
@@ -16,9 +17,9 @@ from pytest_specbench.recording.journal import Journal
 
 _MAX_OUTPUT = 1_000_000
 _CONTROL_SEC = 30.0
-_READABLE_GLOB = re.compile(r"^[A-Za-z0-9._/*?-]+$")
+_WILD = re.compile(r"([*?]+)")
 _TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable that marks processes
-_READ = 'for f in {glob}; do [ -f "$f" ] && printf "%s\\0" "$f" && cat "$f" && printf "\\0"; done; exit 0'
+_READ = 'for f in {glob}; do [ -f "$f" ] && printf "%s\\0" "$f" && cat <"$f" && printf "\\0"; done; exit 0'
 _KILL = """
 while :; do
   found=
@@ -46,7 +47,7 @@ class ContainerShell:
         self._user = user
         self._command_sec = command_sec
         self._deadline = deadline
-        code, output = self._exec("pwd", _CONTROL_SEC)
+        code, output = self._exec("pwd -P", _CONTROL_SEC)
         if code != 0:
             raise InfrastructureError(f"the container has no usable shell: {output.decode(errors='replace')[:500]}")
         self.workdir = output.decode().strip()
@@ -66,9 +67,10 @@ class ContainerShell:
 
     def read(self, pattern: str) -> dict[str, str]:
         self._left()
-        if not _READABLE_GLOB.match(pattern) or pattern.startswith(("/", "-")) or ".." in pattern.split("/"):
+        if not pattern or pattern.startswith("/") or ".." in pattern.split("/") or "\0" in pattern:
             return {}
-        code, output = self._exec(_READ.format(glob=pattern), _CONTROL_SEC, stderr=False)
+        word = "".join(part if _WILD.match(part) else shlex.quote(part) for part in _WILD.split(pattern) if part)
+        code, output = self._exec(_READ.format(glob=word), _CONTROL_SEC, stderr=False)
         if code != 0:
             raise InfrastructureError(f"files {pattern!r} could not be read: exit code {code}")
         if len(output) > _MAX_OUTPUT:
