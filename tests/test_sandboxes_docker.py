@@ -307,6 +307,53 @@ def test_another_user_owns_the_workdir_and_what_is_put(image: str, user: str) ->
         sandbox.close()
 
 
+@pytest.fixture(scope="module")
+def with_links(engine: Any, image: str) -> Iterator[str]:
+    """An image in which some paths are links: to a folder, to nothing, through another link, to themselves."""
+    made = engine.containers.run(
+        image,
+        ["sh", "-c", "mkdir /app /a; touch /app/there; ln -s /app /w; ln -s /no/such /n; ln -s ../w /a/b; ln -s /l /l"],
+        detach=True,
+    )
+    try:
+        assert made.wait()["StatusCode"] == 0
+        name = f"specbench-test-links:{made.short_id}"
+        made.commit(*name.split(":"))
+    finally:
+        made.remove(force=True)
+    yield name
+    engine.images.remove(name, force=True)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("workdir", "real", "user"),
+    [("/w", "/app", None), ("/w", "/app", "1234:1234"), ("/a/b", "/app", None), ("/n", "/no/such", None)],
+)
+def test_a_workdir_that_is_a_link_is_the_folder_that_it_leads_to(
+    with_links: str, workdir: str, real: str, user: str | None
+) -> None:
+    sandbox = DockerBackend().start(replace(SPEC, image=with_links, workdir=workdir, user=user))
+    try:
+        sandbox.put(tar({"put": b"1"}), ".")
+        made = sh(sandbox, f"echo 2 > made && [ -L {workdir} ] && pwd -P && ls")
+        assert made.output.decode().split() == [real, "made", "put", *(["there"] if real == "/app" else [])]
+        assert {*sandbox.fetch(["*"], max_bytes=1000)} == {*made.output.decode().split()[1:]}
+        assert sandbox.workdir == real
+        sh(sandbox, "cd /; rm -rf $OLDPWD/*; ln -s /etc $OLDPWD/out")
+        assert sandbox.fetch(["**", "out/*"], max_bytes=1000) == {}
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("workdir", ["/l", "/app/there"])
+def test_a_workdir_that_can_be_no_folder_fails_set_up(with_links: str, workdir: str) -> None:
+    with pytest.raises(InfrastructureError, match="no folder") as caught:
+        DockerBackend().start(replace(SPEC, image=with_links, workdir=workdir))
+    assert caught.value.cause is Cause.SETUP_FAILED
+
+
 @pytest.mark.docker
 def test_a_user_whom_the_image_does_not_know_fails_set_up_and_leaves_nothing(image: str, engine: Any) -> None:
     spec = replace(SPEC, user="nobody-of-that-name", labels={"org.specbench.test": "unknown-user"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,7 @@ def test_home_and_temporary_files_are_private(sandbox: LocalSandbox) -> None:
         "HOME",
         "TMPDIR",
         "PWD",
+        "GIT_CEILING_DIRECTORIES",
         "OWN",
         "SPECBENCH_SANDBOX",
         "SPECBENCH_EXEC",
@@ -55,6 +58,27 @@ def test_home_and_temporary_files_are_private(sandbox: LocalSandbox) -> None:
         "SHLVL",
     }
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("clear", ["", "env -u GIT_CEILING_DIRECTORIES ", "env -i PATH=$PATH HOME=$HOME "])
+def test_a_repository_around_the_temporary_folder_is_out_of_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clear: str
+) -> None:
+    """What an agent commits without a repository of its own would go into the user's branch."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sandbox = LocalBackend().start(SPEC)
+    commit = "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m all"
+    try:
+        sh(sandbox, f"echo x > x; {clear} git add . ; cd ../home; {clear} {commit}; cd ../tmp; {clear} {commit}")
+        assert not (tmp_path / ".git" / "index").exists()
+        assert not list((tmp_path / ".git" / "refs" / "heads").iterdir())
+        own = sandbox.exec(
+            ["sh", "-c", f"git init -q . && git add . && {commit} && git log --format=%s"], timeout_sec=30
+        )
+        assert own.output == b"all\n"
+    finally:
+        sandbox.close()
 
 
 def test_closing_removes_everything_also_what_is_read_only(sandbox: LocalSandbox, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from pytest_specbench.core.errors import InfrastructureError
+from pytest_specbench.core.status import Cause
 from pytest_specbench.sandboxes.archive import Budget, Found, pack_directory, printable, read_regular, reown
 from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.sandboxes.docker.engine import explain
@@ -21,6 +23,8 @@ from pytest_specbench.sandboxes.globs import Glob, compile_globs
 
 GO_DIRECTORY, GO_LINK = 1 << 31, 1 << 27
 """Bits of Go's file mode, in which the engine describes a path."""
+MAX_LINKS = 40
+"""Links in a row that a path may lead through, as in Linux."""
 OBSTACLE = re.compile("not a directory|is a directory|file exists|cannot overwrite|too many (?:links|levels)")
 """How the engine says that what is there is in the way."""
 LOOP = re.compile("too many (?:links|levels)")
@@ -75,6 +79,27 @@ class ContainerFiles:
                 raise
             self.make_folder(folder.parent)
             self._api.put_archive(self._container, str(folder.parent), archive)
+
+    def folder(self, path: PurePosixPath) -> tuple[PurePosixPath, bool]:
+        """Where an absolute path leads when links of the image are followed, and whether that is there.
+
+        Raises InfrastructureError(SETUP_FAILED) for a link that leads to itself and for what is no folder.
+        """
+        for _ in range(MAX_LINKS):
+            status, facts = describe(self._api, self._container, path)
+            if facts is None or not int(facts["mode"]) & GO_LINK:
+                break
+            path = path.parent / str(facts["linkTarget"])
+        if facts is None and status == 404:
+            return path, False
+        mode = self._mode_of_loop(path) if facts is None else int(facts["mode"])
+        if not mode & GO_DIRECTORY:
+            raise InfrastructureError(
+                f"the workdir cannot be {path}, which is no folder in the image",
+                cause=Cause.SETUP_FAILED,
+                hint="name a folder in runner.workdir, a link to one, or a path where there is nothing",
+            )
+        return path, True
 
     def exists(self, path: PurePosixPath) -> bool:
         """Whether there is anything at an absolute path."""

@@ -85,11 +85,17 @@ class DockerSandbox:
             self._known.require_shell(str(self._image["Id"]), lambda: require_shell(self._image, self._files.exists))
 
     def _make_workdir(self, owner: tuple[int, int]) -> ContainerFiles:
-        """Make the workdir; return the container's files as its owner puts them."""
-        files = ContainerFiles(self._api, self._container, self.workdir, owner, podman=self._podman)
+        """Make the workdir; return the container's files as its owner puts them.
+
+        Where it is a link in the image, it is the folder that the link leads to: that is where processes find
+        themselves, and from where on no link is followed.
+        """
         with engine_errors(f"make the workdir {self.workdir}"):
-            if owner != (0, 0) or not files.exists(PurePosixPath(self.workdir)):
-                files.make_folder(PurePosixPath(self.workdir))
+            folder, there = self._files.folder(PurePosixPath(self.workdir))
+            self.workdir = str(folder)
+            files = ContainerFiles(self._api, self._container, self.workdir, owner, podman=self._podman)
+            if owner != (0, 0) or not there:
+                files.make_folder(folder)
         return files
 
     def _find_actor(self) -> Actor:

@@ -31,6 +31,9 @@ from pytest_specbench.sandboxes.output import Output
 from pytest_specbench.sandboxes.owner import is_abandoned, owner_labels
 
 PREFIX, OWNER, MAX_NOTE = "specbench-", "owner.json", 10_000
+NO_REPOSITORY = "gitdir: a sandbox of pytest-specbench, which belongs to no repository\n"
+"""What git finds above the workdir: the folder for temporary files may lie in somebody's repository, into whose branch
+an agent that has made no repository of its own would commit."""
 KEPT = "kept"
 """Key of the note that marks a kept sandbox: what it was made for."""
 KILL_SEC = 15
@@ -58,6 +61,7 @@ class LocalBackend:
             root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
             token = secrets.token_hex(16)
             (root / OWNER).write_text(json.dumps({"token": token, "labels": owner_labels()}), "utf-8")
+            (root / ".git").write_text(NO_REPOSITORY, "utf-8")
             for name in ("work", "home", "tmp"):
                 (root / name).mkdir()
         except OSError as error:
@@ -106,6 +110,8 @@ class LocalSandbox:
             "HOME": str(root / "home"),
             "TMPDIR": str(root / "tmp"),
             "PWD": self.workdir,
+            # So that git says "not a git repository", as in any other folder; NO_REPOSITORY is for who clears it.
+            "GIT_CEILING_DIRECTORIES": str(root),
             **spec.environment,
         }
         self._family = ProcessFamily((SANDBOX_TOKEN, self._token), root)
