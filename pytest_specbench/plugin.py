@@ -95,6 +95,12 @@ class SpecbenchHooks:
         """Leave out the scenarios that were not asked for."""
         if self.state is not None:
             self.state.selection.select(items, broken=self.state.verdicts.broken)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write down what is to run, now that nobody leaves out anything any more."""
+        if self.state is not None:
+            self.state.selection.settle(session.items)
             if self.state.selection.kept:
                 self.state.about_to_run()
 

@@ -97,6 +97,34 @@ class TestSelection:
         assert "the nearest is 'specify'" in ran.out + ran.err
         assert not (either.path / ".terminalbench" / "runs").exists()
 
+    def test_what_another_plugin_leaves_out_after_this_one_owes_no_verdict(self, either: Project) -> None:
+        """As pytest-split does, and pytest's own --last-failed."""
+        (either.path / "conftest.py").write_text(
+            "import pytest\n"
+            "@pytest.hookimpl(wrapper=True, tryfirst=True)\n"
+            "def pytest_collection_modifyitems(config, items):\n"
+            "    yield\n"
+            "    config.hook.pytest_deselected(items=items[1:])\n"
+            "    items[1:] = []\n"
+        )
+        for name in ("one", "two"):
+            either.scenario(name)
+
+        ran = either.run()
+
+        assert (ran.code, ran.report["missing_verdicts"]) == (0, [])
+        assert [row["scenario_id"] for row in ran.report["scenarios"]] == ["one"]
+
+    def test_a_run_is_resumed_with_all_that_it_was_to_run_or_not_at_all(self, project: Project) -> None:
+        for name in ("one", "two"):
+            project.scenario(name)
+        assert project.run().code == 0
+
+        ran = project.run("--specbench-resume=latest", "-k", "one")
+
+        assert ran.code == pytest.ExitCode.USAGE_ERROR
+        assert "two" in ran.out + ran.err
+
     def test_scenarios_outside_of_the_dataset_are_deselected(self, project: Project) -> None:
         project.registry(
             {"task_id_subset": ["inside"]},

@@ -12,7 +12,10 @@ import jsonschema
 import pytest
 from scenario_files import Project, Ran, command
 
+from pytest_specbench.core.errors import UsageError
 from pytest_specbench.recording.atif_check import check_trajectory
+from pytest_specbench.recording.attempts import claim_attempt
+from pytest_specbench.recording.folder import check_output
 from pytest_specbench.reporting.schemas import shipped_schema
 
 SECRET = "correct-horse/battery staple+42"
@@ -236,7 +239,83 @@ class TestNothingIsOverwritten:
 
         assert ran.code == 2
         assert (project.path / ".terminalbench/latest/mine.txt").read_text() == "mine\n"
-        assert "the report could not be written" in ran.out
+        assert "specbench: exit 2: the report could not be written" in ran.out
+        [folder] = (project.path / ".terminalbench/runs").iterdir()
+        assert json.loads((folder / "report.json").read_text())["exit_code"] == 2
+
+    @pytest.mark.parametrize("written", ["report", "summary", "run_metadata"])
+    def test_a_report_that_does_not_fit_the_disk_blocks_the_run(self, project: Project, written: str) -> None:
+        """The last line says what the run ends with, and no file says anything else."""
+        project.scenario()
+        project.file(
+            "conftest.py",
+            "import errno, importlib, os\n"
+            "write = importlib.import_module('pytest_specbench.reporting.write')\n"
+            "def full(path, data, then=write.write_json):\n"
+            f"    if path.stem == {written!r}:\n"
+            "        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))\n"
+            "    then(path, data)\n"
+            "write.write_json = full\n",
+        )
+
+        ran = project.run()
+
+        assert ran.code == 2
+        assert "specbench: exit 2: the report could not be written" in ran.out
+        assert "specbench: exit 0" not in ran.out
+        [folder] = (project.path / ".terminalbench/runs").iterdir()
+        assert not {"report.json", "summary.json", "run_metadata.json", "report.md"} & {*map(str, files(folder))}
+
+    @pytest.mark.parametrize("there", [False, True])
+    def test_a_link_out_of_the_project_is_not_written_through(
+        self, either: Project, tmp_path_factory: pytest.TempPathFactory, there: bool
+    ) -> None:
+        outside = tmp_path_factory.mktemp("outside") / "folder"
+        if there:
+            outside.mkdir()
+        (either.path / ".terminalbench").symlink_to(outside)
+        either.scenario()
+
+        ran = either.run()
+
+        assert ran.code == pytest.ExitCode.USAGE_ERROR
+        assert str(outside) in ran.err
+        assert not there or list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "runs", "incidents"])
+def test_where_artifacts_may_be_kept(tmp_path: Path, name: str) -> None:
+    """In a folder of the project or one that was named, and not where a link of the project leads."""
+    root, outside = tmp_path / "project", tmp_path / "outside"
+    root.mkdir()
+    path = root / "out" / name if name else root / "out"
+    path.parent.mkdir(exist_ok=True)
+    check_output(root / "out", root)
+    outside.mkdir()
+    path.symlink_to(outside)
+    check_output(outside, root)
+    with pytest.raises(UsageError, match="outside"):
+        check_output(root / "out", root)
+    outside.rmdir()
+    with pytest.raises(UsageError, match="nothing"):
+        check_output(root / "out", root)
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(UsageError):
+        check_output(root / "out", root)
+    path.unlink()
+    path.write_text("a file")
+    with pytest.raises(UsageError, match="no folder"):
+        check_output(root / "out", root)
+
+
+def test_an_attempt_that_cannot_have_a_folder_fails_at_once(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OSError, match="link"):
+        claim_attempt(tmp_path / "link" / "runs" / "one", "demo")
+    (tmp_path / "demo").symlink_to("nowhere")
+    with pytest.raises(OSError, match="demo"):
+        claim_attempt(tmp_path, "demo")
 
 
 def leaks(ran: Ran, value: str) -> list[str]:

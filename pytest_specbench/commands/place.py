@@ -21,6 +21,7 @@ from pytest_specbench.core.errors import SpecbenchError, UsageError
 from pytest_specbench.core.git import repository_of
 from pytest_specbench.core.settings import Settings, check_baselines_are_found, placed
 from pytest_specbench.option_table import OPTIONS
+from pytest_specbench.recording.folder import check_output
 
 FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """pytest's configuration files, first to last."""
@@ -81,9 +82,11 @@ def place_here(given: Mapping[str, str | None] | None = None) -> Place:
 
     if value("baselines")[1] is None:
         check_baselines_are_found(root, configured_in)
+    output = folder("output")
+    check_output(output, root)
     return Place(
         root=root,
-        output=folder("output"),
+        output=output,
         baselines=folder("baselines"),
         keep_runs=value("keep-runs")[0],
         keep_days=value("keep-days")[0],

@@ -10,12 +10,13 @@ ATTEMPTS = "rerun-"
 
 def claim_attempt(run_folder: Path, scenario_id: str) -> str:
     """Make the folder of an attempt at the scenario, and return its name: the scenario's own, or one inside of it when
-    the run has tried before (a plugin reruns failures, or the run is resumed).
+    the run has tried before (a plugin reruns failures, or the run is resumed). Raises OSError.
     """
+    run_folder.mkdir(parents=True, exist_ok=True)  # by itself: what is in its way is in the way of every name
     name, again = scenario_id, 0
     while True:
         try:
-            (run_folder / name).mkdir(parents=True)
+            (run_folder / name).mkdir()
         except FileExistsError:
             again += 1
             name = f"{scenario_id}/{ATTEMPTS}{again:02d}"

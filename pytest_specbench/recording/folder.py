@@ -7,12 +7,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.recording.files import write_bytes, write_json
 from pytest_specbench.recording.metadata import TrialMetadata, TrialSummary
 
 POST_TEST_LIMIT = 256_000_000
 """Bytes of the verifier's output that are kept; what is more is counted, and the count is written at the end."""
+
+
+ROOM = ("", "runs", "progress", "incidents")
+"""Folders of the artifact root that are written below, and itself."""
+
+
+def check_output(output: Path, root: Path) -> None:
+    """Raises UsageError where the artifact root, or a folder in it, is something else than a folder, or a link by which
+    what lies in the project `root` leads out of it: a repository could say by one what is written and removed on its
+    user's machine. A root that was named elsewhere may lie anywhere.
+    """
+    for path in (output / name for name in ROOM):
+        to = os.path.realpath(path)
+        if os.path.lexists(path) and not path.is_dir():
+            why = f"it is a link that leads to {to}, where nothing is" if path.is_symlink() else "it is no folder"
+        elif path.is_relative_to(root) and not Path(to).is_relative_to(os.path.realpath(root)):
+            why = f"it leads by a link to {to}, out of the project {root}"
+        else:
+            continue
+        raise UsageError(
+            f"artifacts cannot be kept in {path}: {why}",
+            where=str(path),
+            expected="a folder, or nothing yet",
+            hint="remove the link; --specbench-output PATH or the ini specbench_output names a folder anywhere",
+        )
 
 
 class TrialFolder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -26,15 +27,31 @@ PACKAGES = ("pytest", "pytest-xdist", "docker", "terminal-bench", "litellm", "py
 
 def write_report(report: Report, settings: Settings, *, started_at: datetime, redactor: Redactor) -> None:
     """Write the run's files; `latest` points at the run when everything is there."""
-    folder = settings.run_folder
     if settings.resume is not None:
-        _set_aside(folder)
+        _set_aside(settings.run_folder)
+    _write_files(report, settings, started_at, redactor)
+    ignore_artifacts(settings.output)
+    update_latest(settings.output, settings.run_folder)
+
+
+def correct_report(report: Report, settings: Settings, *, started_at: datetime, redactor: Redactor) -> None:
+    """Write the run's files once more after they could not all be written, or remove them where that fails again, as on
+    a full disk: none is left that says what the run does not end with.
+    """
+    try:
+        _write_files(report, settings, started_at, redactor)
+    except (OSError, ValueError):
+        for name in (*(f"{name}.json" for name in FILES), "report.md"):
+            with suppress(OSError):
+                (settings.run_folder / name).unlink(missing_ok=True)
+
+
+def _write_files(report: Report, settings: Settings, started_at: datetime, redactor: Redactor) -> None:
+    folder = settings.run_folder
     write_json(folder / "report.json", redactor.json(report_json(report)))
     write_json(folder / "summary.json", redactor.json(_summary(report)))
     write_json(folder / "run_metadata.json", redactor.json(_metadata(report, settings, started_at)))
     write_bytes(folder / "report.md", render_markdown(report, redactor.text).encode("utf-8", "backslashreplace"))
-    ignore_artifacts(settings.output)
-    update_latest(settings.output, folder)
 
 
 def ignore_artifacts(output: Path) -> None:

@@ -111,16 +111,21 @@ class Ending:
 
     def _write(self, session: pytest.Session, settings: Settings) -> None:
         """Write the report; it is written again with what became of the incidents, which may take a while."""
-        from pytest_specbench.reporting.write import write_report
+        from pytest_specbench.reporting.write import correct_report, write_report
 
         assert self._report is not None  # noqa: S101 - for the type checker: the caller has just made it
         redactor = Redactor.from_environment((), os.environ)
         try:
             settings.run_folder.mkdir(parents=True, exist_ok=True)
             write_report(self._report, settings, started_at=self._started_at, redactor=redactor)
-        except (OSError, SpecbenchError) as error:
-            self._unwritten = f"specbench: the report could not be written: {error}"
+        except (OSError, ValueError, SpecbenchError) as error:
+            why = f"the report could not be written: {error}"
+            self._unwritten = f"specbench: {why}"
             session.exitstatus = session.exitstatus or EXIT_BLOCKED
+            # What is shown says so, too: the last line is the session's.
+            update = {"exit_code": int(session.exitstatus), "exit_reason": f"{why}; {self._report.exit_reason}"}
+            self._report = self._report.model_copy(update=update)
+            correct_report(self._report, settings, started_at=self._started_at, redactor=redactor)
 
     def print_report(self, settings: Settings) -> None:
         """What stands outside of pytest's own output: blocked scenarios on stderr, and on stdout the report as JSON."""

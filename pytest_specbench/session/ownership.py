@@ -12,6 +12,7 @@ from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.recording.files import write_json
+from pytest_specbench.recording.folder import check_output
 from pytest_specbench.recording.repository import git_commit
 from pytest_specbench.recording.run_start import BEGUN, RunStart, asked_of, differing, now, read_start
 from pytest_specbench.sandboxes.owner import PREFIX, is_abandoned, is_of_this_machine, owner_labels
@@ -21,7 +22,11 @@ OWN = (f"{PREFIX}machine", f"{PREFIX}boot", f"{PREFIX}pid")
 
 
 def begin_run(settings: Settings, selected: tuple[str, ...], sandbox: tuple[str, str] | None) -> RunStart:
-    """Write down what the run is asked to do and that it is this process's. `settings` are as they were asked for."""
+    """Write down what the run is asked to do and that it is this process's. `settings` are as they were asked for.
+
+    Raises UsageError where nothing may be written, OSError where nothing can.
+    """
+    check_output(settings.output, settings.work_tree)
     start = RunStart(
         run_id=settings.run_id,
         parts=(now(),),

@@ -60,6 +60,8 @@ class RunPart:
             self._start = begin_run(self._settings, selected, sandbox)
         except OSError as error:
             raise pytest.UsageError(f"the run folder {self._settings.run_folder} cannot be written: {error}") from None
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
 
     def settings_for(self, loaded: LoadedScenario, settings: Settings) -> Settings:
         """The settings for a run of the scenario: whoever runs it a second time in this session wants it run again."""

@@ -80,14 +80,6 @@ class Selection:
             return
         out = [item for item in ours if (wanted and item.name not in wanted) or item.name in self._outside]
         kept = [item for item in ours if item not in out]
-        missing = sorted({*self._owed()} - {item.nodeid for item in kept})
-        if missing:
-            self._refuse(
-                f"--specbench-resume: the run had scenarios that are not selected now: {', '.join(missing)}; "
-                "give the same paths and options as then, or start a new run",
-                items,
-            )
-            return
         self.kept = [item.nodeid for item in kept]
         if self._settings.held is not None:  # what is approved is judged before what is new
             items.sort(key=lambda item: self._settings.adds(item.path))
@@ -95,6 +87,21 @@ class Selection:
             dropped = set(map(id, out))
             items[:] = [item for item in items if id(item) not in dropped]
             self._config.hook.pytest_deselected(items=out)
+
+    def settle(self, items: list[pytest.Item]) -> None:
+        """Take what is left when every plugin has had its say: some of them deselect after this one, and what they left
+        out owes no verdict. Raises pytest.UsageError for a run that is resumed without all that it was to run.
+        """
+        left = {item.nodeid for item in items}
+        self.kept = [nodeid for nodeid in self.kept if nodeid in left]
+        missing = sorted({*self._owed()} - {*self.kept})
+        if missing and self.kept:
+            self.kept = []
+            self._refuse(
+                f"--specbench-resume: the run had scenarios that are not selected now: {', '.join(missing)}; "
+                "give the same paths and options as then, or start a new run",
+                items,
+            )
 
     def _owed(self) -> tuple[str, ...]:
         """Node ids that the run which is resumed was to run."""

@@ -171,7 +171,11 @@ class ScenarioSession:
             chosen = None if self.config.pluginmanager.has_plugin("dsession") else self.sandbox_choice()
             if self._choice is not None:
                 chosen = self._choice.name, self._choice.reason
-            self._part.begin(tuple(self.selection.kept), chosen)
+            try:
+                self._part.begin(tuple(self.selection.kept), chosen)
+            except pytest.UsageError:
+                self.selection.kept = []  # none of it runs, so that none of it owes a verdict
+                raise
 
     @property
     def locking(self) -> bool:
