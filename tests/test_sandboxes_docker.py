@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -21,7 +22,7 @@ from pytest_specbench.core.status import FUNCTIONAL_FAILURES, Cause
 from pytest_specbench.sandboxes.base import SandboxSpec, SpoiledError
 from pytest_specbench.sandboxes.choice import choose_sandbox
 from pytest_specbench.sandboxes.docker.backend import DockerBackend
-from pytest_specbench.sandboxes.docker.engine import identity_of, repository_of
+from pytest_specbench.sandboxes.docker.engine import address, identity_of, repository_of
 from pytest_specbench.sandboxes.docker.sandbox import DockerSandbox
 from pytest_specbench.sandboxes.docker.usage import Meter
 
@@ -432,6 +433,56 @@ def test_without_an_engine_it_says_so_and_how_to_start_one(monkeypatch: pytest.M
             call()
         assert caught.value.cause is Cause.ENGINE_MISSING
     assert choose_sandbox("auto").name == "local"
+
+
+@pytest.fixture
+def contexts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The configuration of a docker that has the context `near`, and `gone` as the current one, which is not there."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text('{"currentContext": "gone"}')
+    for name, content in (("near", json.dumps(NEAR)), ("broken", "{")):
+        folder = tmp_path / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+        folder.mkdir(parents=True)
+        (folder / "meta.json").write_text(content)
+    return tmp_path
+
+
+NEAR = {"Name": "near", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///near.sock", "SkipTLSVerify": False}}}
+
+
+def test_the_environment_names_the_docker_context(contexts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "near")
+    assert address() == "unix:///near.sock"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///other.sock")
+    assert address().endswith("/other.sock")
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    assert address() == ""
+
+
+@pytest.mark.parametrize("name", ["", "gone", "broken"])
+def test_a_docker_context_that_is_not_there_is_never_another_engine(
+    contexts: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", name)
+    availability = DockerBackend().availability()
+    assert not availability.usable
+    assert (name or "gone") in availability.reason
+    with pytest.raises(BlockedError, match=name or "gone") as caught:
+        DockerBackend().start(SPEC)
+    assert caught.value.cause is Cause.ENGINE_MISSING
+
+
+def test_a_docker_context_is_not_looked_for_in_the_working_directory(
+    contexts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(contexts)
+    monkeypatch.setenv("DOCKER_CONFIG", str(contexts / "none"))
+    monkeypatch.setenv("HOME", str(contexts / "none"))
+    monkeypatch.setenv("DOCKER_CONTEXT", "near")
+    assert not DockerBackend().availability().usable
 
 
 FACTS = {

@@ -14,8 +14,10 @@ import requests
 import urllib3
 from docker import APIClient
 from docker.context import ContextAPI
-from docker.errors import APIError, DockerException, NotFound
+from docker.context.config import get_current_context_name
+from docker.errors import APIError, ContextException, DockerException, NotFound
 from docker.utils import kwargs_from_env
+from docker.utils.config import find_config_file
 
 from pytest_specbench.core.errors import BlockedError, InfrastructureError
 from pytest_specbench.core.records import ImageIdentity
@@ -31,7 +33,7 @@ ENGINE_FAULTS = (DockerException, requests.RequestException, urllib3.exceptions.
 
 
 def connect() -> APIClient:
-    """Return a client of the engine that DOCKER_HOST, else the current docker context, names.
+    """Return a client of the engine that DOCKER_HOST, else DOCKER_CONTEXT, else the current docker context names.
 
     Raises one of ENGINE_FAULTS, within a few seconds.
     """
@@ -46,11 +48,23 @@ def address() -> str:
 
 
 def _where() -> dict[str, Any]:
-    if not os.environ.get("DOCKER_HOST"):
-        context = ContextAPI.get_current_context()
-        if context is not None and context.name != "default" and context.Host:
-            return {"base_url": context.Host, "tls": context.TLSConfig}
-    return {**kwargs_from_env()}
+    """Arguments for a client, by the order of docker's own command line. A context that is not there is an error: any
+    other engine may be another machine's.
+    """
+    name = os.environ.get("DOCKER_CONTEXT") or get_current_context_name() or "default"
+    if os.environ.get("DOCKER_HOST") or name == "default":
+        return {**kwargs_from_env()}
+    try:
+        # Without that file docker-py would look for contexts in the working directory.
+        context = ContextAPI.get_context(name) if find_config_file() else None
+    except Exception as error:  # what is wrong with its files has no class of its own
+        raise ContextException(f"the docker context {name!r} cannot be read: {error}") from error
+    if context is None or not context.Host:
+        raise ContextException(
+            f"there is no docker context {name!r}, which the environment's DOCKER_CONTEXT or docker's configuration "
+            "names: docker context ls"
+        )
+    return {"base_url": context.Host, "tls": context.TLSConfig}
 
 
 def is_podman(api: APIClient) -> bool:
