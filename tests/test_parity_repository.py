@@ -208,6 +208,22 @@ def test_a_repository_of_another_user_is_told_as_that(kept: Project) -> None:
     assert f"git config --global --add safe.directory {kept.path}" in found
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository to another user")
+@pytest.mark.parametrize("by", ["count", "file"])
+def test_a_repository_that_the_environment_says_is_safe(
+    kept: Project, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """As CI images say it, where nobody has a home."""
+    configuration = kept.file(".git/own", f"[safe]\n\tdirectory = {kept.path}\n")
+    os.chown(kept.path, 12345, 12345)
+    os.chown(kept.path / ".git", 12345, 12345)
+    entry = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": str(kept.path)}
+    for name, value in (entry if by == "count" else {"GIT_CONFIG_GLOBAL": str(configuration)}).items():
+        monkeypatch.setenv(name, value)
+
+    assert unclean(kept.path / "benchmarks", ignore=kept.path / ".terminalbench") == []
+
+
 def test_locking_needs_no_clean_repository(kept: Project) -> None:
     """The lock is written before it can be committed."""
     kept.file("source.txt", "edited\n")
