@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import select
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +21,63 @@ from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_NOT_FOUND
 if TYPE_CHECKING:
     from pytest_specbench.option_table import Option
 
+READER_GONE = 128 + signal.SIGPIPE
+"""The exit code where nobody reads stdout any more, as of a program that the signal ends: never 0."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Errors of ours are shown as text on stderr, never as a traceback."""
+    try:
+        with _any_text():
+            return _main(argv)
+    except OSError as error:  # what the system refuses, to stdout above all
+        gone = isinstance(error, BrokenPipeError) and _reader_is_gone()
+        _let_go_of_stdout()
+        if gone:
+            return READER_GONE
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"specbench: {where}{error.strerror or error}", file=sys.stderr)
+        return EXIT_BLOCKED
+
+
+@contextmanager
+def _any_text() -> Iterator[None]:
+    """Stdout takes any text while it lasts, whatever its encoding, and all of it is out in the end."""
+    errors = getattr(sys.stdout, "errors", None)
+    if isinstance(sys.stdout, io.TextIOWrapper) and errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+            if isinstance(sys.stdout, io.TextIOWrapper) and errors == "strict":
+                sys.stdout.reconfigure(errors=errors)
+
+
+def _reader_is_gone() -> bool:
+    """Whether stdout is a pipe or a socket that nobody reads from any more."""
+    poller = select.poll()
+    try:
+        poller.register(sys.stdout.fileno(), 0)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poller.poll(0))
+    except (AttributeError, OSError, ValueError):  # there is no stdout, or none with a descriptor
+        return False
+
+
+def _let_go_of_stdout() -> None:
+    """Throw away what stdout does not take, or Python would try it once more when it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     # What follows a bare `--` is pytest's, whatever it looks like: argparse would take `2` of `-n 2` for a path.
     end = given.index("--") if "--" in given else len(given)
@@ -160,13 +218,17 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _email(folder: Path) -> str | None:
-    """The e-mail address that git knows in the folder; None where it knows none, or there is no git or folder."""
+    """The e-mail address that git knows in the folder; None where it knows none that may name a maintainer, or there is
+    no git or folder.
+    """
     from pytest_specbench.core.git import git
+    from pytest_specbench.store.baselines.maintainers import PRINCIPAL
 
     try:
-        return git(folder, "config", "--get", "user.email").out.decode("utf-8", "replace").strip() or None
+        found = git(folder, "config", "--get", "user.email").out.decode("utf-8", "replace").strip()
     except SpecbenchError:
         return None
+    return found if PRINCIPAL.fullmatch(found) else None
 
 
 def _gc(arguments: argparse.Namespace) -> int:

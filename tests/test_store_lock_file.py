@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
+from pytest_specbench.store.baselines.writing import approving
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
 
 
@@ -29,6 +31,25 @@ def test_processes_that_write_at_the_same_time_lose_nothing(tmp_path: Path) -> N
     for number in range(24):
         assert lock.entry(f"backend-{number % 2}", f"scenario-{number}") == {"cpus": float(number), "user": None}
     assert [path.name for path in tmp_path.iterdir()] == [LOCK_NAME]
+
+
+@pytest.mark.parametrize("home", [True, False])
+def test_a_user_without_a_name_locks_and_approves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: bool) -> None:
+    """Containers run under user ids that no user database knows."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path)) if home else monkeypatch.delenv("HOME")
+
+    write(tmp_path, 0)
+    with approving(tmp_path / "baselines"):
+        pass
+
+    assert read_lock(tmp_path).found
 
 
 def test_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:

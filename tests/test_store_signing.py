@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from store_support import BEN, MARA, Person, git, needs, person
 
+from pytest_specbench.cli import main
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.store.baselines import signing
@@ -243,6 +246,23 @@ class TestAProgramThatOnlyLooksLikeSshKeygen:
             verify(DATA, signature, allowed_signers=mara.line().encode(), principal=MARA, at=AT)
         assert isinstance(caught.value.__context__, subprocess.TimeoutExpired)
 
+    def test_and_knows_no_name_of_the_user_says_nothing_of_the_signature(
+        self, mara: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        signature = mara.sign(DATA)
+        self.fake(tmp_path / "bin", monkeypatch, "exit 255")
+
+        def unknown(number: int) -> None:
+            raise KeyError(number)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+        assert f"the user id {os.getuid()} has none" in why_not(DATA, signature, mara.line())
+        with pytest.raises(SignatureError, match="/etc/passwd"):
+            intact(DATA, signature)
+        with pytest.raises(SignatureError, match="/etc/passwd"):
+            sign(DATA, str(mara.key))
+
 
 class TestSigning:
     def test_with_a_passphrase_and_no_agent_fails_and_asks_nobody(
@@ -362,6 +382,37 @@ class TestAllowedSigners:
         assert said in str(caught.value)
         line = 3 if "already" in said else 2
         assert str(caught.value).startswith(f"{tmp_path}/allowed_signers:{line}: ")
+
+
+PEOPLE = [
+    "49699333+dependabot[bot]@users.noreply.github.com",
+    "miles.o'neill@example.org",
+    "jörg@exämple.org",
+    "李@x.cn",
+]
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_any_address_names_a_person_from_init_to_a_signature(mara: Person, tmp_path: Path, name: str) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), "config", "user.email", name], check=True)
+    assert main(["init", str(tmp_path)]) == 0
+    assert read_maintainers(FolderTree(tmp_path / "baselines")).people == {name: ("maintainers",)}
+
+    signers = replace(mara, name=name).line().encode()
+    (tmp_path / "allowed_signers").write_bytes(signers)
+    assert read_signers(FolderTree(tmp_path)) == signers
+    signature = mara.sign(DATA)
+    verify(DATA, signature, allowed_signers=signers, principal=name, at=AT)
+    assert principal_of(DATA, signature, signers, AT) == name
+
+
+@pytest.mark.parametrize("name", ["m*@example.org", '"a b"@example.org', "a,b@example.org", "#a@example.org"])
+def test_init_names_nobody_whom_the_loader_would_refuse(tmp_path: Path, name: str) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), "config", "user.email", name], check=True)
+    assert main(["init", str(tmp_path)]) == 0
+    assert read_maintainers(FolderTree(tmp_path / "baselines")).people == {}
 
 
 class TestMaintainers:

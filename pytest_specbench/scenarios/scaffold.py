@@ -25,7 +25,7 @@ ROTATION = "maintainers"
 
 def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
     """Write the files below `folder` and return their paths. All of them are written, or none. `maintainer` is the
-    e-mail address of the first one.
+    e-mail address of the first one, which may name a person there.
 
     Raises UsageError that lists what is in the way: nothing is ever overwritten.
     """
@@ -33,7 +33,8 @@ def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
         raise UsageError("there is no such folder", where=str(folder), expected="the root of a repository")
     targets = {folder / target: _template(name) for target, name in TEMPLATES.items()}
     if maintainer is not None:
-        first = f"maintainers:\n  - principal: {json.dumps(maintainer)}\n    rotations: [{ROTATION}]\n".encode()
+        name = json.dumps(maintainer, ensure_ascii=False)
+        first = f"maintainers:\n  - principal: {name}\n    rotations: [{ROTATION}]\n".encode()
         path = folder / "baselines/maintainers.yaml"
         targets[path] = targets[path].replace(b"maintainers: []\n", first)
     in_the_way = sorted({str(path) for target in targets for path in _obstacles(target, folder)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -103,7 +102,7 @@ def _mutex(path: Path) -> BaseFileLock:
         usable = False
     if not usable:  # a home that is read-only, or none
         folder = Path(tempfile.gettempdir())
-    return FileLock(folder / f"specbench-{getpass.getuser()}-{digest}.mutex")
+    return FileLock(folder / f"specbench-{os.getuid()}-{digest}.mutex")
 
 
 def _broken(path: Path, why: str) -> BlockedError:

@@ -17,8 +17,10 @@ MAINTAINERS = "maintainers.yaml"
 
 FORM = "maintainers: [{principal: mara@example.org, rotations: [workflow-maintainers]}]"
 
-PRINCIPAL = re.compile(r"[A-Za-z0-9._+@/=:~-]{1,200}")
-"""What may name a person, here and in `allowed_signers`, where `*`, `?`, `!`, commas and quotes have a meaning."""
+PRINCIPAL = re.compile(r"[\w.+@/=:~'$%&^`{|}\[\]-]{1,200}")
+"""What may name a person, here and in `allowed_signers`: what an address may hold, such as `O'Neill`, letters of any
+script and the `[bot]` of a forge's own, but `*`, `?`, `!`, `#`, commas and quotes, which have a meaning there.
+"""
 _ROTATION = re.compile(r"\S(?:[^\x00-\x1f\x7f]{0,98}\S)?")
 
 

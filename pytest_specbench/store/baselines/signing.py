@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import subprocess
 import tempfile
@@ -43,7 +44,7 @@ def sign(data: bytes, key: str) -> bytes:
         literal = _LITERAL.fullmatch(key.strip())
         if literal:
             (folder / "key.pub").write_text(literal[1] + "\n", "utf-8")
-        path = folder / "key.pub" if literal else Path(key).expanduser().absolute()
+        path = folder / "key.pub" if literal else Path(os.path.expanduser(key)).absolute()  # noqa: PTH111 - no home
         if not path.is_file():
             raise SignatureError(
                 f"there is no key {key}", expected="the path of an SSH key", hint="ssh-keygen -t ed25519"
@@ -138,9 +139,12 @@ def _ssh_keygen(
     timeout: float | None = None,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen without a terminal: it can ask nobody. Times are UTC's."""
+    """Run ssh-keygen without a terminal: it can ask nobody. Times are UTC's.
+
+    Raises SignatureError where it cannot work, which says nothing of any signature.
+    """
     try:
-        return subprocess.run(
+        done = subprocess.run(
             ["ssh-keygen", *arguments],
             cwd=folder,
             env={
@@ -164,6 +168,22 @@ def _ssh_keygen(
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SignatureError(f"ssh-keygen cannot be run: {error}", expected=OLDEST) from None
+    if done.returncode and not _has_name():
+        raise SignatureError(
+            f"ssh-keygen works for no user without a name, and the user id {os.getuid()} has none here",
+            expected="an entry for it in the user database, as images that run under any id make when they start",
+            hint=f"echo 'specbench:x:{os.getuid()}:0::/tmp:/bin/sh' >> /etc/passwd, or run as another user",
+        )
+    return done
+
+
+def _has_name() -> bool:
+    """Whether this process's user has an entry in the user database."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return True
 
 
 def _time(at: datetime) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -41,7 +41,7 @@ def alone(root: Path) -> Iterator[None]:
     """The lock of `approving`, and nothing else: nothing below `root` is looked at or written."""
     # The mutex lies outside of the repository: it would be an untracked file in it.
     digest = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    mutex = FileLock(Path(tempfile.gettempdir()) / f"specbench-{getpass.getuser()}-{digest}.approving.mutex")
+    mutex = FileLock(Path(tempfile.gettempdir()) / f"specbench-{os.getuid()}-{digest}.approving.mutex")
     try:
         mutex.acquire(timeout=WAIT_SEC)
     except Timeout:
