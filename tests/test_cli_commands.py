@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +142,33 @@ class TestValidate:
         assert ran.code != 0
         assert path in ran.err
         assert "Traceback" not in ran.err
+
+
+class TestStdout:
+    @pytest.mark.parametrize(("arguments", "unbuffered"), [("init", ""), ("init", "1"), ("run", "")])
+    def test_that_nobody_reads_any_more_is_no_traceback(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, arguments: str, unbuffered: str
+    ) -> None:
+        monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+        reading, writing = os.pipe()
+        os.close(reading)
+
+        done = subprocess.run([*SPECBENCH, arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+
+        assert done.returncode == 141
+        assert "Exception ignored" not in done.stderr
+        # pytest tells of its own what it could not print
+        assert arguments == "run" or done.stderr == ""
+
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_that_is_full_is_told(self, project: Project, monkeypatch: pytest.MonkeyPatch, unbuffered: str) -> None:
+        monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([*SPECBENCH, "init"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [f"specbench: {os.strerror(errno.ENOSPC)}"]
 
 
 class TestInit:

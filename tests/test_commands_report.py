@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -37,6 +38,22 @@ def output(tmp_path: Path) -> Path:
     root = tmp_path / ".terminalbench"
     (root / "runs").mkdir(parents=True)
     return root
+
+
+@pytest.mark.parametrize("form", ["table", "json", "markdown"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_stdout_of_any_encoding_takes_every_report(
+    specbench: Command, output: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, form: str
+) -> None:
+    passed = benchmark_run(1)
+    write_run(output, 1, passed.model_copy(update={"notes": "größer → 大", "status": Status.BLOCKED, "exit_code": 2}))
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+
+    answer = specbench("report", "--format", form)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "specify" in written.getvalue().decode(encoding)
 
 
 class TestLatest:
