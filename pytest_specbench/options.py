@@ -51,6 +51,9 @@ def ref_asked_for(early: pytest.Config) -> str | None:
     """
     if early.pluginmanager.is_registered(SETTINGS_ONLY):
         return None
+    given = vars(early.known_args_namespace)
+    if all(given.get(_destination(option)) is None for option in OPTIONS):
+        return None  # unit tests, which no variable moves elsewhere; a scenario among them is refused
     option = next(option for option in OPTIONS if option.field == "trusted_ref")
     found = _value(option, early, early.known_args_namespace)
     return None if found is None else str(found[0])
@@ -76,11 +79,6 @@ def read_settings(config: pytest.Config) -> Settings:
     place = _place(config)
     if place.laid_out is None and config.pluginmanager.is_registered(SETTINGS_ONLY):
         values.pop("trusted_ref", None)  # a command that is held against a ref runs where that is laid out
-    elif place.laid_out is None and values.get("trusted_ref") is not None:
-        raise pytest.UsageError(
-            f"--specbench-trusted-ref from {sources['trusted_ref']}: this session does not run where the ref is laid "
-            "out; start it with `specbench run --trusted-ref REF`"
-        )
     settings = Settings(
         root=place.root,
         work_tree=place.work_tree,
@@ -148,6 +146,8 @@ def _place(config: pytest.Config) -> _Place:
         from pytest_specbench.store.trusted.laid_out import laid_out
 
         found = laid_out(here)
+        if found is not None and config.inipath is not None and not config.inipath.is_relative_to(found.folder):
+            raise pytest.UsageError(f"under a trusted ref, pytest is not configured by {config.inipath}, outside of it")
         if found is not None:
             return _Place(found.folder, found.work_tree, found.here, config.rootpath, found)
     root = repository_of(config.rootpath) or config.rootpath
@@ -179,9 +179,13 @@ def _check_output(output: Path, source: str) -> None:
         raise pytest.UsageError(f"--specbench-output from {source}: {there} is no folder that can be written to")
 
 
+def _destination(option: Option) -> str:
+    return option.option.removeprefix("--").replace("-", "_")
+
+
 def _value(option: Option, config: pytest.Config, given_by: argparse.Namespace | None = None) -> tuple[Any, str] | None:
     """The value of an option and where it comes from; `given_by` holds the command line's before pytest has it."""
-    given = getattr(config.option if given_by is None else given_by, option.option.removeprefix("--").replace("-", "_"))
+    given = getattr(config.option if given_by is None else given_by, _destination(option))
     if given is not None:
         return _parsed(option, given, "command line"), "command line"
     if option.environment and option.environment in os.environ:

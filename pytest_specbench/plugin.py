@@ -74,7 +74,7 @@ class SpecbenchHooks:
         """Check the settings, and keep stdout for the report when that is JSON."""
         settings = options.read_settings(self.config)  # light; a wrong one is a wrong usage, and no wrong file
         options.check_permissions(self.config, settings)
-        if options.any_given(self.config) or settings.format == "json" or settings.trusted_ref is not None:
+        if options.any_given(self.config) or settings.format == "json":
             self.active().start()
 
     def pytest_report_header(self) -> list[str]:

@@ -211,14 +211,73 @@ def test_pytest_itself_does_the_same_from_anywhere(change: Project, folder: str,
     written.unlink()
 
 
-def test_a_reference_of_the_environment_counts(change: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_of_the_environment_counts_and_moves_no_unit_tests(
+    change: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SPEC_BENCH_TRUSTED_REF", "trusted")
     change.file("bench/app/run.sh", BROKEN)
+    change.file("bench/test_ok.py", "def test_ok():\n    assert False\n")
     removed(change, "baselines")
-    commit(change)
 
-    assert change.process("bench").code == 1
-    assert change.specbench("run", "bench").code == 1
+    assert held(change).code == 1
+    assert change.process("bench", "--specbench-sandbox=local").judged() == ("regression", "artifact_missing")
+    assert change.run("bench/test_ok.py").code == 1
+    refused = change.run("bench/demo.scenario.yaml")
+    assert refused.code != 0
+    assert "start it with `specbench run --trusted-ref REF`" in refused.out + refused.err
+
+
+def test_a_configuration_that_the_command_line_names_is_the_refs(
+    change: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change.file("bench/app/run.sh", BROKEN)
+    change.file("evil.py", EVIL.format(path=change.path))
+    change.file("pytest.ini", "[pytest]\naddopts = -p evil\npythonpath = .\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"-c '{change.path}/pytest.ini'")
+
+    assert held(change, "--", f"-c{change.path}/pytest.ini").judged() == ("regression", "artifact_missing")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-c /dev/null")
+    assert held(change).code == 4
+    assert not (change.path / "ran").exists()
+
+
+def test_an_agent_that_lies_in_the_project_cannot_be_tested_so(change: Project) -> None:
+    """It would be the ref's, whatever the change made of it."""
+    code = "name, version, trusted = 'mine', '1', True\n    def run(self, *_):\n        return None\n"
+    change.file("mine.py", f"class Agent:\n    {code}")
+    ini(change, "pythonpath = .")
+    change.scenario("own", file="bench/own.scenario.yaml", agent={"name": "mine:Agent"})
+    commit(change)
+    git(change.path, "branch", "-f", "trusted")
+    change.file("mine.py", "raise ValueError\n")
+
+    ran = held(change, "--scenarios=own")
+
+    assert ran.judged("own") == ("blocked", "configuration"), ran.out + ran.err
+    assert "nothing of the change would be tested" in ran.scenario("own")["notes"]
+
+
+def test_a_submodule_in_the_place_of_the_folder_is_not_asked(
+    change: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It has a ref of that name, too."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "conftest.py").write_text(EVIL.format(path=change.path))
+    git(other, "init", "-q")
+    git(other, "add", "-A")
+    git(other, "commit", "-q", "-m", "one")
+    removed(change, "bench")
+    commit(change)
+    git(change.path, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "bench")
+    git(change.path / "bench", "branch", "trusted")
+    commit(change)
+    os.chdir(change.path / "bench")
+
+    ran = change.process(".", REF)
+
+    assert ran.code == 4
+    assert f"is a submodule of {change.path}" in ran.out + ran.err
+    assert not (change.path / "ran").exists()
 
 
 def test_what_the_command_line_leaves_out_is_ci_s_word(change: Project) -> None:
@@ -250,7 +309,7 @@ class TestAdded:
             ({"secrets": ["HOME"]}, "HOME"),
             ({"runner": {"network": {"agent": "bridge"}}}, "'bridge' in the phase agent"),
             ({"success_artifacts": [{"path": "result.txt", "check": "os:system"}]}, "'os:system'"),
-            ({"agent": {"name": "evil:Agent"}}, "'evil:Agent'"),
+            ({"agent": {"name": "evil:Agent"}, "allow": {"deny": ["curl *"]}}, "'evil:Agent'"),
             ({"model": {"name": "openai/any", "api_base": "http://127.0.0.1:9"}}, "'openai/any'"),
         ],
         ids=["a secret", "a network", "a check", "an agent", "a model"],

@@ -52,6 +52,22 @@ def test_ordinary_files_that_look_like_a_bare_repository_are_none(top: Path, tmp
     assert not mark.exists()
 
 
+def test_a_folder_that_may_not_be_entered_is_no_repository(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "not for you", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+
+    assert repository_of(top) is None
+
+
+def test_without_git_the_nearest_is_taken(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(top / "bench", "init", "-q")
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    assert repository_of(top / "bench") == top / "bench"
+
+
 def test_a_repository_among_tracked_files_is_none(top: Path) -> None:
     git(top / "bench", "init", "-q")
 

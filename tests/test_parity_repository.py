@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -300,6 +301,9 @@ def test_a_submodule_counts_with_what_it_holds_and_by_none_of_its_settings(kept:
     git(inner, "-c", "core.fsmonitor=false", "commit", "-qam", "two")
     assert unclean(folder, ignore=output) == ["the submodule 'inner' is at another commit"]
     assert not (tmp_path / "ran").exists()
+    shutil.rmtree(inner / ".git")
+    (said,) = unclean(folder, ignore=output)
+    assert said == "the submodule 'inner' is not checked out, and its folder holds something"
 
 
 class TestTheProject:

@@ -14,7 +14,7 @@ from store_support import commit, git
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.status import Cause
-from pytest_specbench.store.trusted.changes import Changes, add, changes
+from pytest_specbench.store.trusted.changes import Changes, add, changes, listed
 from pytest_specbench.store.trusted.layout import lay_out
 
 
@@ -146,7 +146,7 @@ class TestChanges:
         return lay_out(top, commit(top), into)
 
     def found(self, top: Path, into: Path, laid: list[str]) -> Changes:
-        return changes(into, laid, top, "main")
+        return changes(into, laid, top, "main", listed(top))
 
     def test_are_none_where_nothing_changed(self, top: Path, into: Path, laid: list[str]) -> None:
         assert self.found(top, into, laid) == Changes()
@@ -181,6 +181,28 @@ class TestChanges:
             "bench/s.scenario.yaml is removed; the one at main counts",
             "attic.scenario.yml is added, with the id of bench/s.scenario.yaml; the one at main counts",
         )
+
+    def test_one_in_what_a_scenario_of_the_ref_names_is_not_run(self, top: Path, into: Path, laid: list[str]) -> None:
+        declare(top / "other" / "app" / "new.scenario.yaml", "new")
+        declare(top / "odd\x1b.scenario.yaml", "odd")
+
+        found = self.found(top, into, laid)
+
+        assert found.added == ()
+        assert found.altered == (
+            "odd\\x1b.scenario.yaml is added, and is not run: its name cannot be shown",
+            "other/app/new.scenario.yaml is added, and is not run: it lies in what other/t.scenario.yaml names",
+        )
+
+    def test_a_name_that_is_not_utf_8_is_told(self, top: Path, into: Path) -> None:
+        path = Path(os.fsdecode(bytes(top / "bench") + b"/f\xff.txt"))
+        path.write_text("1")
+        declare(top / "bench" / "s.scenario.yaml", "s")
+        laid = lay_out(top, commit(top), into)
+        path.write_text("2")
+
+        (sentence,) = self.found(top, into, laid).altered
+        assert sentence.encode("ascii").endswith(b" is changed; the one at main counts")
 
     def test_what_is_added_is_copied_and_replaces_nothing(self, top: Path, into: Path, laid: list[str]) -> None:
         elsewhere = into.parent / "elsewhere"

@@ -34,6 +34,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "parcel" / "__init__.py").write_text("from parcel.inner import check\n")
     (tmp_path / "parcel" / "inner.py").write_text("def check(text):\n    return []\n")
     (tmp_path / "parcel" / "other.py").write_text("")
+    (tmp_path / "parcel" / "words.txt").touch()
+    (tmp_path / "spread").mkdir()  # without an __init__.py
+    (tmp_path / "spread" / "part.py").write_text("import helping\n\ndef check(text):\n    return []\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "further.py").touch()
+    (tmp_path / "mine.py").write_text("import further\n" + (tmp_path / "mine.py").read_text())
+    monkeypatch.syspath_prepend(tmp_path / "src")
     importlib.invalidate_caches()
     yield tmp_path
     for name in set(sys.modules) - before:
@@ -54,6 +61,10 @@ def test_what_this_package_brings_is_left_out() -> None:
         ("parcel:check", "parcel/inner.py", True),
         ("parcel.inner:check", "parcel/other.py", True),
         ("parcel:check", "mine.py", False),
+        ("parcel:check", "parcel/words.txt", True),
+        ("spread.part:check", "spread/part.py", True),
+        ("spread.part:check", "helping.py", True),
+        ("mine:check", "src/further.py", True),
     ],
 )
 def test_the_code_counts_with_what_it_imports_and_the_rest_of_its_package(

@@ -7,6 +7,7 @@ scenarios, the lock and the modules that the process finds are the ref's.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from pathlib import Path
 from types import FrameType
 
 from pytest_specbench.commands.place import configured
-from pytest_specbench.core.git import commit_of, top_level
-from pytest_specbench.store.trusted.changes import add, changes
+from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.git import commit_of, superproject_of, top_level
+from pytest_specbench.core.status import Cause
+from pytest_specbench.store.trusted.changes import add, changes, listed
 from pytest_specbench.store.trusted.environment import installed_from
 from pytest_specbench.store.trusted.laid_out import ENVIRONMENT, LaidOut
 from pytest_specbench.store.trusted.layout import lay_out
@@ -28,6 +31,11 @@ WRITTEN = frozenset(
     {"--junitxml", "--junit-xml", "--log-file", "--report-log", "--json-report-file", "--html", "--csv"}
 )
 """Options of pytest and its plugins that name a file to write: that is relative to where the command was given."""
+SHORT = ("-c", "-p")
+"""Short options of pytest whose value may be a path."""
+OWN_VARIABLES = "SPEC_BENCH_"
+ARTIFACTS = "SPEC_BENCH_ARTIFACTS"
+"""Names what is written."""
 OURS = frozenset({"--specbench-output", "--output", "--specbench-record", "--record"})
 """Options of ours that name one; the settings read them."""
 
@@ -39,16 +47,28 @@ def run_at_ref(ref: str, module: str, arguments: Sequence[str], *, near: Path) -
     ref does not resolve or is not wholly there.
     """
     work_tree = top_level(near)
+    outer = superproject_of(work_tree)
+    if outer is not None:
+        raise BlockedError(
+            f"the repository is a submodule of {outer}, and a change of that one can lead it to any other",
+            cause=Cause.CONFIGURATION,
+            where=str(work_tree),
+            expected="the repository that the change is made to",
+            hint=f"cd {outer}, and name the paths and a ref from there; or check {work_tree.name} out by itself",
+        )
     commit = commit_of(work_tree, ref)
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="specbench-ref-", ignore_cleanup_errors=True) as private:
+    here, there = Path.cwd(), listed(work_tree)
+    with (
+        _ended_by_signals() as ending,
+        tempfile.TemporaryDirectory(prefix="specbench-ref-", ignore_cleanup_errors=True) as private,
+    ):
         folder = Path(os.path.realpath(private), "tree")
         folder.mkdir()
         paths = lay_out(work_tree, commit, folder)
         if not configured(folder):
             # pytest would look for its configuration further up, where anybody may have put one.
             (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
-        found = changes(folder, paths, work_tree, ref)
+        found = changes(folder, paths, work_tree, ref, there)
         done = add(folder, work_tree, found.added)
         record = LaidOut(
             ref=ref,
@@ -64,7 +84,7 @@ def run_at_ref(ref: str, module: str, arguments: Sequence[str], *, near: Path) -
         file.write_text(record.model_dump_json(), "utf-8")
         moved = Moved(record)
         with _working_directory(record) as place:
-            return _run(
+            return ending.run(
                 [sys.executable, "-P", "-m", module, *moved.arguments(arguments)],
                 cwd=place,
                 environment={**moved.environment(os.environ), ENVIRONMENT: str(file)},
@@ -83,6 +103,9 @@ class Moved:
         found, waiting = [], ""  # the option that the next word is the value of
         for word in words:
             option, equals, value = word.partition("=") if word.startswith("-") else (waiting, "", word)
+            if word[:2] in SHORT and len(word) > 2:  # the value stands right behind a short option
+                found.append(word[:2] + self.path(word[2:]))
+                continue
             if word.startswith("-") and not equals:
                 waiting = word if word in WRITTEN | OURS else ""
                 found.append(word)
@@ -113,7 +136,10 @@ class Moved:
         if "PYTHONPATH" in found:
             entries = found["PYTHONPATH"].split(os.pathsep)
             found["PYTHONPATH"] = os.pathsep.join(self.path(one) for one in entries)
-        return found
+        if "PYTEST_ADDOPTS" in found:
+            found["PYTEST_ADDOPTS"] = shlex.join(self.arguments(shlex.split(found["PYTEST_ADDOPTS"])))
+        own = {name: value for name, value in found.items() if name.startswith(OWN_VARIABLES) and name != ARTIFACTS}
+        return found | {name: self.path(value) for name, value in own.items()}
 
 
 def _names_of(record: LaidOut) -> Iterator[Path]:
@@ -135,28 +161,40 @@ def _working_directory(record: LaidOut) -> Iterator[Path]:
     yield place if place.is_dir() and place.resolve().is_relative_to(record.folder) else record.folder
 
 
-def _run(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> int:
-    """Run a process to its end and return its exit code, passing on what is to end it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    process: subprocess.Popen[bytes] | None = None
+class _Ending:
+    """What a signal ends: the process that was started, or, before there is one, this command."""
 
-    def pass_on(number: int, _: FrameType | None) -> None:
-        # What a terminal sends, it sends to both.
-        if process is not None and not (number == signal.SIGINT and _in_foreground()):
-            process.send_signal(number)
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
 
+    def pass_on(self, number: int, _: FrameType | None) -> None:
+        """Take a signal."""
+        if self._process is None:
+            raise SystemExit(128 + number)
+        if not (number == signal.SIGINT and _in_foreground()):  # what a terminal sends, it sends to both
+            self._process.send_signal(number)
+
+    def run(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> int:
+        """Run a process to its end, and return its exit code."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._process = subprocess.Popen(command, cwd=cwd, env=dict(environment))
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[_Ending]:
+    ending = _Ending()
     main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if main else ()
     taken = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, pass_on) for number in taken}
+    before = {number: signal.signal(number, ending.pass_on) for number in taken}
     try:
-        process = subprocess.Popen(command, cwd=cwd, env=dict(environment))
-        code = process.wait()
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
 
 
 def _in_foreground() -> bool:

@@ -67,14 +67,29 @@ def repository_of(folder: Path) -> Path | None:
     return found
 
 
+def superproject_of(repository: Path) -> Path | None:
+    """Top of the repository that a repository is a submodule of; None where it is none."""
+    outer = repository_of(repository.parent)
+    if outer is None:
+        return None
+    entry = _asked(outer, ("ls-files", "-s", "-z", "--", f":(top,literal){repository.relative_to(outer)}"))
+    return outer if entry.out.startswith(SUBMODULE) else None
+
+
 def _is_top(folder: Path) -> bool:
     git_folder = folder / ".git"
-    return git_folder.is_file() or (git_folder / "HEAD").exists()
+    try:
+        return git_folder.is_file() or (git_folder / "HEAD").exists()
+    except OSError:  # a folder that may not be entered
+        return False
 
 
 def _tracks_below(repository: Path, folder: Path) -> bool:
     """Whether a repository tracks files in a folder, other than as a submodule."""
-    listed = _asked(repository, ("ls-files", "-s", "-z", "--", f":(top,literal){folder.relative_to(repository)}"))
+    try:
+        listed = _asked(repository, ("ls-files", "-s", "-z", "--", f":(top,literal){folder.relative_to(repository)}"))
+    except Exception:  # noqa: BLE001 - without git there is nothing to ask, and nobody asks more than where a folder is
+        return False
     return listed.code == 0 and any(one and not one.startswith(SUBMODULE) for one in listed.out.split(b"\0"))
 
 

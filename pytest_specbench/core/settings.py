@@ -132,6 +132,13 @@ class Settings:
         """The folder that holds what a scenario file names, where that is not its own."""
         return self.under_test(scenario.parent) if self.adds(scenario) else None
 
+    def called(self, path: Path) -> str:
+        """What to call a file of the project in a message: where a trusted ref is laid out, nobody will find it."""
+        if self.held is None or not path.is_relative_to(self.root):
+            return str(path)
+        name = path.relative_to(self.root).as_posix()
+        return name if self.adds(path) else f"{self.held.ref}:{name}"
+
     def adds(self, scenario: Path) -> bool:
         """Whether the work tree adds a scenario file to what the trusted ref has."""
         return self.held is not None and scenario in self.held.added

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from pytest_specbench.agents import AGENTS
 from pytest_specbench.core.errors import BlockedError
@@ -77,6 +79,26 @@ def check_added(loaded: LoadedScenario, settings: Settings, *, agent: str, model
             where=loaded.where(*where),
             expected=f"a scenario that is at {settings.trusted_ref}: what a change adds gets nothing of the host",
             hint="merge it as a change of its own, and what needs it after that",
+        )
+
+
+def check_tested(loaded: LoadedScenario, settings: Settings, agent: str) -> None:
+    """An agent that is under test is not one that lies in the project, where a trusted ref is laid out: that is the
+    ref's, and nothing of the change would be tested. BlockedError(CONFIGURATION).
+    """
+    if settings.held is None or "agent" not in loaded.scenario.subject:
+        return
+    module = sys.modules.get(AGENTS.load(agent).__module__)
+    file = getattr(module, "__file__", None)
+    if file is not None and Path(file).resolve().is_relative_to(settings.root):
+        raise BlockedError(
+            f"the agent {agent!r} is under test, and its code is that of {settings.held.ref}: nothing of the change "
+            "would be tested",
+            cause=Cause.CONFIGURATION,
+            where=loaded.where("agent", "name"),
+            expected="an agent that runs inside the sandbox, such as `command`, with its program in a fixture under "
+            "test or in the image",
+            hint="run it without a trusted ref, on a machine that may run code of the change",
         )
 
 

@@ -57,7 +57,7 @@ def find_baseline(loaded: LoadedScenario, settings: Settings, begun: Begun, whos
     assert begun.observed is not None  # noqa: S101 - for the type checker: the caller has just set it
     found, scenario_id = begun.observed.fingerprint, loaded.scenario.scenario_id
     begun.comparison = check_lock(loaded, settings, found)
-    refuse_drift(begun.comparison, loaded)
+    refuse_drift(begun.comparison, loaded, settings)
     baselines = read_baselines(whose.tree, scenario_id, whose.trust)
     begun.trail = baselines.trail
     policy = Policy(

@@ -38,13 +38,13 @@ def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -
     return Comparison(lock="drift" if drifted else "equal", diff=diff)
 
 
-def refuse_drift(checked: Comparison, loaded: LoadedScenario) -> None:
+def refuse_drift(checked: Comparison, loaded: LoadedScenario, settings: Settings) -> None:
     """Raises BlockedError(PARITY) with the diff when what was observed is not what the lock pins."""
     if checked.lock == "drift":
         raise BlockedError(
             f"what is observed differs from what {LOCK_NAME} pins:\n" + "\n".join(checked.diff),
             cause=Cause.PARITY,
-            where=str(loaded.folder / LOCK_NAME),
+            where=settings.called(loaded.folder / LOCK_NAME),
             hint="bring the environment back; or, if the change is meant, `specbench lock`, review and commit",
         )
 
@@ -62,7 +62,7 @@ def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
             raise BlockedError(
                 f"the lock of {scenario_id!r} in {settings.sandbox!r}: {checked.lock}\n" + "\n".join(checked.diff),
                 cause=Cause.PARITY,
-                where=str(loaded.folder / LOCK_NAME),
+                where=settings.called(loaded.folder / LOCK_NAME),
                 hint="`specbench lock`, review and commit",
             )
         return
@@ -76,7 +76,7 @@ def open_sandbox(loaded: LoadedScenario, settings: Settings) -> Iterator[Sandbox
     Raises BlockedError with the diff otherwise, and whatever preparing raises.
     """
     prepared = prepare(loaded, settings, lambda _phase, _steps: None)
-    refuse_drift(check_lock(loaded, settings, prepared.observed.fingerprint), loaded)
+    refuse_drift(check_lock(loaded, settings, prepared.observed.fingerprint), loaded, settings)
     sandbox = set_up(prepared.plan, loaded.scenario.deadlines.setup_sec, lambda failed: failed.close())
     try:
         require_image(prepared.plan, sandbox.record())

@@ -27,6 +27,7 @@ from pytest_specbench.gate.conditions import (
     check_isolation,
     check_keeping,
     check_mode,
+    check_tested,
     secrets_of,
     trials_of,
 )
@@ -76,6 +77,7 @@ def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
     model = model_for(loaded, settings)
     check_added(loaded, settings, agent=name, model=model)
     make_agent = agent_maker(name, options, settings, live=model is not None and not model.startswith(REPLAY))
+    check_tested(loaded, settings, name)
     backend: SandboxBackend = SANDBOXES.load(settings.sandbox)()
     available = backend.availability()
     if not available.usable:

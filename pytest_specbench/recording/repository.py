@@ -82,6 +82,8 @@ def _in_submodules(top: Path) -> Iterator[str]:
             continue
         facts, _, name = entry.partition("\t")
         if repository_of(top / name) != (top / name).resolve():
+            if (top / name).is_dir() and any((top / name).iterdir()):
+                yield f"the submodule {name!r} is not checked out, and its folder holds something"
             continue
         if git_commit(top / name) != facts.split()[1]:
             yield f"the submodule {name!r} is at another commit"

@@ -43,6 +43,8 @@ class Selection:
             )
         if not self._in_dataset(loaded):
             self._outside.add(scenario_id)
+        elif self._settings.adds(loaded.path):
+            pass  # what it names is not imported before the gate has looked at it
         elif not self._settings.scenarios or scenario_id in self._settings.scenarios:
             check_deny_rules(loaded, asked_for=self._settings.agent)
 

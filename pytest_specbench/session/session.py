@@ -51,6 +51,11 @@ class ScenarioSession:
         self.config = config
         self.worker = hasattr(config, "workerinput")
         self.settings: Settings = read_settings(config)
+        if self.settings.trusted_ref is not None and self.settings.held is None:
+            raise pytest.UsageError(
+                f"--specbench-trusted-ref from {self.settings.sources['trusted_ref']}: this session does not run where "
+                "the ref is laid out; start it with `specbench run --trusted-ref REF`"
+            )
         self._choice: Choice | None = None
         self.known_checks = CHECKS.names()
         self.selection = Selection(config, self.settings)
@@ -137,7 +142,8 @@ class ScenarioSession:
         return self._load(path), self.settings
 
     def _load(self, path: Path) -> LoadedScenario:
-        return load_scenario(path, known_checks=self.known_checks, data=self.settings.data_of(path))
+        loaded = load_scenario(path, known_checks=self.known_checks, data=self.settings.data_of(path))
+        return loaded if self.settings.held is None else replace(loaded, given=self.settings.called(path))
 
     def run(self, path: Path) -> BenchmarkRun:
         """Run the scenario in the file through the gate."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from modulefinder import ModuleFinder
@@ -39,7 +40,7 @@ def _hash(registry: Registry, name: str) -> str:
     defined_in = getattr(registry.load(name), "__module__", None)
     files: dict[str, Path] = {}
     for one in dict.fromkeys((module, defined_in or module)):
-        files |= {path.relative_to(root).as_posix(): path for root, path in _files(one)}
+        files |= {path.resolve().relative_to(root.resolve()).as_posix(): path for root, path in _files(one)}
     digest = hashlib.sha256()
     for relative, path in sorted(files.items()):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -48,8 +49,8 @@ def _hash(registry: Registry, name: str) -> str:
 
 
 def _files(module: str) -> Iterator[tuple[Path, Path]]:
-    """The source of a module and of the package that it belongs to; of one that is not installed, but lies in a
-    project, also that of the project's modules that it imports.
+    """The files of a module, or of the package that it belongs to, each with the folder that it is named from; and the
+    modules that it imports by a statement, as far as they are not installed.
     """
     top = module.partition(".")[0]
     found = importlib.util.find_spec(top)
@@ -57,20 +58,41 @@ def _files(module: str) -> Iterator[tuple[Path, Path]]:
     folders = [] if found is None else [Path(one) for one in found.submodule_search_locations or ()]
     if origin is None and not folders:
         raise UsageError(f"the module {module!r} has no source to take a hash of", expected="a module in a file")
-    if not folders and origin is not None:
-        folders_root = Path(origin).parent
-        yield folders_root, Path(origin)
-    else:
-        folders_root = folders[0].parent
     for folder in folders:
-        yield from (
-            (folder.parent, path) for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".so", ".pyd")
-        )
-    if any(folders_root.resolve() == installed for installed in _INSTALLED):
-        return
-    finder = ModuleFinder([str(folders_root)])
-    finder.import_hook(module)
+        yield from ((folder.parent, path) for path in sorted(folder.rglob("*")) if path.is_file() and _kept(path))
+    if not folders and origin is not None:
+        yield Path(origin).parent, Path(origin)
+    if not any(
+        Path(one).resolve() in _INSTALLED for one in [*(str(folder.parent) for folder in folders), *_parent(origin)]
+    ):
+        yield from _imported(module, origin)
+
+
+def _kept(path: Path) -> bool:
+    return "__pycache__" not in path.parts
+
+
+def _parent(origin: str | None) -> list[str]:
+    return [] if origin is None else [str(Path(origin).parent)]
+
+
+def _imported(module: str, origin: str | None) -> Iterator[tuple[Path, Path]]:
+    """The project's modules that a module of the project imports, wherever on `sys.path` they lie."""
+    entries = [Path(one or ".").resolve() for one in sys.path]
+    projects = [one for one in entries if one.is_dir() and not any(one.is_relative_to(each) for each in _INSTALLED)]
+    finder = ModuleFinder([str(one) for one in projects])
+    try:
+        finder.import_hook(module)
+    except Exception:  # noqa: BLE001 - it knows no package without an __init__.py; the file says what it imports, too
+        spec = importlib.util.find_spec(module)
+        file = origin if spec is None else spec.origin
+        if file is None:
+            return
+        finder.run_script(file)
     for imported in finder.modules.values():
         path = getattr(imported, "__file__", None)
-        if path is not None:
-            yield folders_root, Path(path)
+        if path is None:
+            continue
+        root = next((one for one in projects if Path(path).resolve().is_relative_to(one)), None)
+        if root is not None:
+            yield root, Path(path).resolve()

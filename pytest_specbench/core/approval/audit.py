@@ -130,12 +130,12 @@ def comparison_key(found: Fingerprint, host_class: str) -> str:
 
 
 def line_of(found: Fingerprint, host_class: str) -> tuple[Scalar, ...]:
-    """Sandbox, agent, model (null where it is under test) and host class: of what has the same ones, whatever else of
-    the instrument changed between them, only the newest approval counts. An older scenario, verifier or lock that comes
-    back finds its baseline retired.
+    """Dataset, sandbox with its platform, agent, approval mode, model (null where it is under test) and host class: of
+    what has the same ones, whatever else of the instrument changed between them, only the newest approval counts. An
+    older scenario, verifier or lock that comes back finds its baseline retired.
     """
-    instrument = found.instrument
-    return (instrument.get("sandbox"), instrument.get("agent"), instrument.get("model"), host_class)
+    names = ("dataset", "sandbox", "platform", "agent", "approval_mode", "model")
+    return (*(found.instrument.get(name) for name in names), host_class)
 
 
 @dataclass(frozen=True)

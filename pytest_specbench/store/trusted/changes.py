@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.git import git
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import visible
 from pytest_specbench.core.yaml_text import MAX_BYTES, parse
 from pytest_specbench.store.lock import LOCK_NAME
 
@@ -37,35 +39,87 @@ class Changes:
     """What of the work tree does not count, a sentence each."""
 
 
-def changes(folder: Path, paths: Sequence[str], work_tree: Path, ref: str) -> Changes:
-    """Hold a work tree against the files `paths` of a ref that is laid out in `folder`.
+def changes(folder: Path, paths: Sequence[str], work_tree: Path, ref: str, there: Collection[str]) -> Changes:
+    """Hold a work tree, whose files are `there`, against the files `paths` of a ref that is laid out in `folder`.
 
     A scenario whose id the ref has is no addition, whatever its file is called: it was moved, and the ref's runs.
-    BlockedError(CONFIGURATION) when git cannot list the work tree's files.
     """
     scenarios = [path for path in paths if path.endswith(SUFFIXES)]
     beside = {path.rpartition("/")[0] for path in scenarios}
-    there = _listed(work_tree)
-    before = frozenset(paths)
+    index = _Index(folder, scenarios)
     altered = []
     for path in paths:
-        if not _judges(path, beside):
-            continue
-        how = _how(folder / path, work_tree / path)
-        if how and not _under_test(folder, path, scenarios):
-            altered.append(f"{path} is {how}; the one at {ref} counts")
+        how = _how(folder / path, work_tree / path) if _judges(path, beside) else ""
+        if how and not index.under_test(path):
+            altered.append(f"{visible(path)} is {how}; the one at {ref} counts")
     added: list[str] = []
-    for path in sorted(there - before):
+    for path in sorted({*there} - {*paths}):
         if path.endswith(SUFFIXES):
-            scenario_id = _mapping(work_tree / path).get("scenario_id")
-            at_ref = _place_of(scenario_id, folder, scenarios)
-            if at_ref is None:
-                added.append(path)
+            at_ref, named_by = index.file_of(_mapping(work_tree / path).get("scenario_id")), index.named_by(path)
+            if at_ref is not None:
+                altered.append(f"{visible(path)} is added, with the id of {visible(at_ref)}; the one at {ref} counts")
+            elif named_by is not None or not path.isprintable():
+                why = "its name cannot be shown" if named_by is None else f"it lies in what {visible(named_by)} names"
+                altered.append(f"{visible(path)} is added, and is not run: {why}")
             else:
-                altered.append(f"{path} is added, with the id of {at_ref}; the one at {ref} counts")
+                added.append(path)
         elif path.rpartition("/")[2] in CONFIGURATION and os.path.lexists(work_tree / path):
-            altered.append(f"{path} is added; nothing reads it before it is at {ref}")
+            altered.append(f"{visible(path)} is added; nothing reads it before it is at {ref}")
     return Changes(tuple(added), tuple(altered))
+
+
+class _Index:
+    """What the scenarios of the ref declare; they are read when it is first asked for, each once."""
+
+    def __init__(self, folder: Path, scenarios: Sequence[str]) -> None:
+        self._folder = folder
+        self._scenarios = scenarios
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, str], dict[str, str], set[str]]:
+        """Scenario id -> file; what a scenario names -> its file; what of that is under test."""
+        ids: dict[str, str] = {}
+        named: dict[str, str] = {}
+        tested: set[str] = set()
+        for path in self._scenarios:
+            content = _mapping(self._folder / path)
+            scenario_id, subject = content.get("scenario_id"), content.get("subject")
+            fixtures, verification = content.get("fixtures"), content.get("verification")
+            if isinstance(scenario_id, str):
+                ids.setdefault(scenario_id, path)
+            given = (
+                [one.get("source") for one in fixtures.values() if isinstance(one, dict)]
+                if isinstance(fixtures, dict)
+                else []
+            )
+            sources = _places(path, given)
+            if isinstance(subject, tuple) and "fixtures" in subject:
+                tested |= sources
+            files = verification.get("files") if isinstance(verification, dict) else None
+            named |= dict.fromkeys(sources | _places(path, [files, content.get("solution")]), path)
+        return ids, named, tested
+
+    def file_of(self, scenario_id: object) -> str | None:
+        """The file that declares an id."""
+        return self._read[0].get(scenario_id) if isinstance(scenario_id, str) else None
+
+    def named_by(self, path: str) -> str | None:
+        """The scenario by which a path is read."""
+        return next((self._read[1][one] for one in _and_above(path) if one in self._read[1]), None)
+
+    def under_test(self, path: str) -> bool:
+        """Whether a path belongs to a fixture that is under test."""
+        return any(one in self._read[2] for one in _and_above(path))
+
+
+def _places(scenario: str, given: Iterable[object]) -> set[str]:
+    folder = posixpath.dirname(scenario)
+    return {posixpath.normpath(posixpath.join(folder, one)) for one in given if isinstance(one, str)}
+
+
+def _and_above(path: str) -> Iterator[str]:
+    yield path
+    yield from (str(one) for one in PurePosixPath(path).parents)
 
 
 def add(folder: Path, work_tree: Path, added: Sequence[str]) -> Changes:
@@ -85,13 +139,13 @@ def add(folder: Path, work_tree: Path, added: Sequence[str]) -> Changes:
             with (folder / path).open("xb") as file:
                 file.write(_content(work_tree / path))
         except OSError as error:
-            told.append(f"{path} is added, and cannot be run: {error.strerror}")
+            told.append(f"{visible(path)} is added, and cannot be run: {error.strerror}")
             continue
         copied.append(path)
     return Changes(tuple(copied), tuple(told))
 
 
-def _listed(work_tree: Path) -> frozenset[str]:
+def listed(work_tree: Path) -> frozenset[str]:
     """Every file of the work tree that git does not ignore."""
     answer = git(work_tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if answer.code:
@@ -113,21 +167,6 @@ def _judges(path: str, beside: set[str]) -> bool:
     return any(str(above) in beside for above in (PurePosixPath(folder), *PurePosixPath(folder).parents) if above.name)
 
 
-def _under_test(folder: Path, path: str, scenarios: Sequence[str]) -> bool:
-    """Whether a file belongs to a fixture that a scenario of the ref puts under test."""
-    for name in scenarios:
-        place = PurePosixPath(name).parent
-        content = _mapping(folder / name)
-        subject, fixtures = content.get("subject"), content.get("fixtures")
-        if not isinstance(subject, tuple) or "fixtures" not in subject or not isinstance(fixtures, dict):
-            continue
-        sources = [one.get("source") for one in fixtures.values() if isinstance(one, dict)]
-        roots = [posixpath.normpath(place / one) for one in sources if isinstance(one, str)]
-        if any(PurePosixPath(path).is_relative_to(root) for root in roots):
-            return True
-    return False
-
-
 def _how(before: Path, now: Path) -> str:
     """What became of a file; empty where it is as it was."""
     if not os.path.lexists(now):
@@ -147,21 +186,13 @@ def _equal(one: Path, other: Path) -> bool:
     return True
 
 
-def _place_of(scenario_id: Any, folder: Path, scenarios: Sequence[str]) -> str | None:
-    """The file at the ref that declares an id."""
-    if not isinstance(scenario_id, str):
-        return None
-    having = (path for path in scenarios if _mapping(folder / path, scenario_id).get("scenario_id") == scenario_id)
-    return next(having, None)
-
-
-def _mapping(path: Path, holding: str = "") -> dict[str, Any]:
-    """What a scenario file says; nothing where it cannot be read, or does not hold a text."""
+def _mapping(path: Path) -> dict[str, Any]:
+    """What a scenario file says; nothing where it cannot be read."""
     try:
         content = _content(path)
     except OSError:
         return {}
-    data = parse(content).data if holding.encode("utf-8", "surrogateescape") in content else None
+    data = parse(content).data
     return data if isinstance(data, dict) else {}
 
 

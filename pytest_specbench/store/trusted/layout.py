@@ -54,7 +54,7 @@ def lay_out(repository: Path, commit: str, into: Path) -> list[str]:
         wanted.seek(0)
         command, environment = git_command(repository, "cat-file", "--batch")
         with subprocess.Popen(
-            command, cwd=repository, env=environment, stdin=wanted, stdout=subprocess.PIPE
+            command, cwd=repository, env=environment, stdin=wanted, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:
             assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
             links = {entry.path: _written(process.stdout, entry, into, commit) for entry in files}
