@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_specbench.core.errors import ScenarioError, SpecbenchError
+from pytest_specbench.core.errors import SpecbenchError
 from pytest_specbench.core.status import EXIT_BLOCKED, Status
 from pytest_specbench.core.text import visible
-from pytest_specbench.scenarios.loader import load_scenario
 
 if TYPE_CHECKING:
     from pytest_specbench.core.records import BenchmarkRun
@@ -45,11 +44,9 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """The scenario in the file. An invalid file, or a second one with the same id, is a collection error."""
         try:
-            loaded = load_scenario(
-                self.path, known_checks=self.state.known_checks, data=self.state.settings.data_of(self.path)
-            )
+            loaded = self.state.load(self.path)
             self.state.selection.claim(loaded)
-        except ScenarioError as error:
+        except SpecbenchError as error:
             raise self.CollectError(str(error)) from None
         yield ScenarioItem.from_parent(self, name=loaded.scenario.scenario_id)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_specbench.core.errors import SpecbenchError
+from pytest_specbench.core.errors import SpecbenchError, UsageError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_REFUSED
@@ -51,11 +51,6 @@ class ScenarioSession:
         self.config = config
         self.worker = hasattr(config, "workerinput")
         self.settings: Settings = read_settings(config)
-        if self.settings.trusted_ref is not None and self.settings.held is None:
-            raise pytest.UsageError(
-                f"--specbench-trusted-ref from {self.settings.sources['trusted_ref']}: this session does not run where "
-                "the ref is laid out; start it with `specbench run --trusted-ref REF`"
-            )
         self._choice: Choice | None = None
         self.known_checks = CHECKS.names()
         self.selection = Selection(config, self.settings)
@@ -139,9 +134,18 @@ class ScenarioSession:
     def loaded(self, path: Path) -> tuple[LoadedScenario, Settings]:
         """The scenario in the file, and the settings with the sandbox chosen."""
         self.sandbox_choice()
-        return self._load(path), self.settings
+        return self.load(path), self.settings
 
-    def _load(self, path: Path) -> LoadedScenario:
+    def load(self, path: Path) -> LoadedScenario:
+        """The scenario in a file. Raises ScenarioError, and UsageError where a ref is trusted and the session does not
+        run there, as unit tests do that a variable finds.
+        """
+        if self.settings.trusted_ref is not None and self.settings.held is None:
+            raise UsageError(
+                f"--specbench-trusted-ref from {self.settings.sources['trusted_ref']}: this session does not run where "
+                "the ref is laid out",
+                hint="start it with `specbench run --trusted-ref REF`",
+            )
         loaded = load_scenario(path, known_checks=self.known_checks, data=self.settings.data_of(path))
         return loaded if self.settings.held is None else replace(loaded, given=self.settings.called(path))
 
