@@ -148,5 +148,4 @@ def test_a_loosened_gate_needs_no_run_to_be_found(governed: Project) -> None:
     code, said = strict(governed, "--trusted-ref", "trusted")
 
     assert code == 1
-    assert "it is judged otherwise than at" in said
-    assert "gate_content" in said
+    assert "it is judged otherwise than at trusted" in said

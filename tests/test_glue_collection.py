@@ -343,6 +343,7 @@ class TestInert:
         assert ours == [
             "pytest_specbench",
             "pytest_specbench.core",
+            "pytest_specbench.core.git",
             "pytest_specbench.core.settings",
             "pytest_specbench.fixtures",
             "pytest_specbench.option_table",

@@ -258,7 +258,7 @@ class TestNothingIsOverwritten:
             "write.write_json = full\n",
         )
 
-        ran = project.run()
+        ran = project.process()
 
         assert ran.code == 2
         assert "specbench: exit 2: the report could not be written" in ran.out

@@ -8,6 +8,7 @@ from pytest_specbench.incidents.specs import NONE
 from pytest_specbench.store.baselines.identity import email_by_git
 from pytest_specbench.store.baselines.maintainers import MAINTAINERS, read_maintainers
 from pytest_specbench.store.trees import FolderTree, Tree
+from pytest_specbench.store.trusted.authority import trusted_baselines
 
 
 def keeps_back(settings: Settings) -> str | None:
@@ -52,4 +53,4 @@ def _source(settings: Settings) -> str:
 
 def _tree(settings: Settings) -> Tree:
     """The baselines; those of the trusted ref where there is one: nobody appoints themselves."""
-    return FolderTree(settings.baselines)
+    return FolderTree(settings.baselines) if settings.held is None else trusted_baselines(settings, settings.held)

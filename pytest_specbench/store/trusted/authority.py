@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from pytest_specbench.core.errors import BlockedError
-from pytest_specbench.core.settings import Settings
+from pytest_specbench.core.settings import Held, Settings
 from pytest_specbench.core.status import Cause
 from pytest_specbench.store.baselines.trust import Signing, Trust, read_trust
 from pytest_specbench.store.trees import FolderTree, GitTree, Tree
@@ -38,18 +38,21 @@ def authority(settings: Settings) -> Authority:
     if settings.held is None:
         return Authority(work, read_trust(work, signing), work)
     work = FolderTree(folder)  # the change may have removed it; the ref has it
+    trusted = trusted_baselines(settings, settings.held)
+    trust = read_trust(trusted, signing)
+    counts, altered = what_counts(work, trusted, trust)
+    return Authority(counts, trust, work, trusted, tuple(altered))
+
+
+def trusted_baselines(settings: Settings, held: Held) -> GitTree:
+    """The baseline folder as it is at the ref. BlockedError(CONFIGURATION) when it lies outside of the repository."""
     if not settings.baselines.is_relative_to(settings.root):
         raise BlockedError(
-            f"it lies outside of the repository, so that {settings.held.ref} knows nothing of it",
+            f"it lies outside of the repository, so that {held.ref} knows nothing of it",
             cause=Cause.CONFIGURATION,
             where=str(settings.baselines),
             expected=f"a folder in {settings.work_tree}",
             hint="give another --specbench-baselines, or no --specbench-trusted-ref",
         )
     inside = settings.baselines.relative_to(settings.root).as_posix()
-    trusted = GitTree(
-        settings.work_tree, settings.held.commit, "" if inside == "." else inside, called=settings.held.ref
-    )
-    trust = read_trust(trusted, signing)
-    counts, altered = what_counts(work, trusted, trust)
-    return Authority(counts, trust, work, trusted, tuple(altered))
+    return GitTree(settings.work_tree, held.commit, "" if inside == "." else inside, called=held.ref)
