@@ -16,7 +16,7 @@ import pytest
 from approval_support import BEN, MARA, approved, as_made_once, maintained, passes, record
 from engine_support import require_runner_image
 from parity_support import commit, git
-from scenario_files import Project, Ran, command
+from scenario_files import LEAN, Project, Ran, command
 from store_support import Person, person
 
 REF = "--specbench-trusted-ref=trusted"
@@ -56,7 +56,8 @@ def held(change: Project, *arguments: str) -> Ran:
     """Commit, and have the change judged, in a process that finds no module where it is started."""
     commit(change)
     specbench = Path(sys.executable).with_name("specbench")
-    words = [specbench, "run", "bench", "--trusted-ref", "trusted", *arguments]
+    rest = () if "--" in arguments else ("--",)
+    words = [specbench, "run", "bench", "--trusted-ref", "trusted", *arguments, *rest, *LEAN]
     done = subprocess.run(words, cwd=change.path, capture_output=True, text=True, check=False)
     return Ran(done.returncode, done.stdout, done.stderr, change.path / ".terminalbench")
 
