@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -485,7 +486,11 @@ def test_what_ends_the_command_ends_what_it_started(change: Project, tmp_path_fa
         [sys.executable, "-m", "pytest_specbench", "run", "bench", "--trusted-ref", "trusted"],
         env=os.environ | {"TMPDIR": str(temporary)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    mark.read_text()  # opens when the agent does
+    acts = os.open(mark, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert select.select([acts], [], [], 120)[0], "the agent never began"
+    finally:
+        os.close(acts)
 
     process.send_signal(signal.SIGTERM)
 
