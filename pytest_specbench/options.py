@@ -103,7 +103,7 @@ def read_settings(config: pytest.Config) -> Settings:
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """A wrong usage, told as pytest does."""
+    """Errors of usage are shown as pytest shows its own."""
     try:
         yield
     except Exception as error:

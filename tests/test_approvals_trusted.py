@@ -186,6 +186,18 @@ def test_whatever_the_change_does_beside_breaking_its_subject_is_of_no_use(
     assert not (change.path / "ran").exists()
 
 
+def test_nothing_above_the_private_folder_counts(change: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where temporary folders lie in the change."""
+    removed(change, "bench/registry.json")
+    commit(change)
+    git(change.path, "branch", "-f", "trusted")
+    change.registry()
+    change.file("temporary/registry.json", (change.path / "registry.json").read_text())
+    monkeypatch.setenv("TMPDIR", str(change.path / "temporary"))
+
+    assert held(change).judged() == ("blocked", "dataset_missing")
+
+
 @pytest.mark.parametrize(
     ("folder", "arguments"),
     [

@@ -87,14 +87,6 @@ def resolve_dataset(reference: str, *, registry: str | None, near: Path) -> Data
     return Dataset(row.name, row.version, _locate(found, row), subset, found.source, row)
 
 
-def row_of(registry: RegistryFile, reference: str) -> RegistryRow:
-    """The row that a reference names, by name and version or by name alone. Raises DatasetError when there is none."""
-    matched = DATASET_REFERENCE.match(reference)
-    if matched is None:
-        raise DatasetError(f"{reference!r} is no dataset", expected=_REFERENCE)
-    return _choose(registry, matched["name"].strip(), matched["version"])
-
-
 def contains(dataset: Dataset, loaded: LoadedScenario) -> bool:
     """Whether a scenario belongs to a dataset: its file lies in the folder and its id is among those listed, if any."""
     if dataset.folder is None or not loaded.path.is_relative_to(dataset.folder):

@@ -71,11 +71,6 @@ def read_registry(registry: str) -> RegistryFile:
     return RegistryFile(source=registry, folder=folder, rows=_rows(text, registry))
 
 
-def parse_registry(text: str, source: str) -> RegistryFile:
-    """The registry that a text holds, wherever it is from. Raises DatasetError as `read_registry` does."""
-    return RegistryFile(source=source, folder=None, rows=_rows(text, source))
-
-
 def nearest_registry(near: Path) -> Path | None:
     """The nearest `registry.json` at or above `near`, not beyond the root of its git repository."""
     start = Path(os.path.realpath(near))

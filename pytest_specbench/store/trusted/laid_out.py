@@ -43,5 +43,8 @@ def laid_out(here: Path) -> LaidOut | None:
     file = os.environ.get(ENVIRONMENT)
     if not file:
         return None
-    found = LaidOut.model_validate_json(Path(file).read_bytes())
+    try:
+        found = LaidOut.model_validate_json(Path(file).read_bytes())
+    except OSError:
+        return None  # the command that laid it out has ended
     return found if Path(os.path.realpath(here)).is_relative_to(found.folder) else None
