@@ -83,6 +83,13 @@ def test_output_is_cut_and_passed_on_whole(shared: Sandbox) -> None:
     assert len(b"".join(chunks)) == 3_000_004
 
 
+def test_output_and_errors_come_in_the_order_of_a_terminal(shared: Sandbox) -> None:
+    """What the agent reads, the cast shows and a cassette holds."""
+    numbers = [str(number) for number in range(50)]
+    result = sh(shared, f"for i in {' '.join(numbers)}; do echo out $i; echo err $i >&2; done")
+    assert result.output.decode() == "".join(f"out {number}\nerr {number}\n" for number in numbers)
+
+
 def test_output_comes_while_the_command_runs(shared: Sandbox) -> None:
     """The command waits for a file that is made when its first output has come."""
     shared.put(tar({"keep": b""}), "live")

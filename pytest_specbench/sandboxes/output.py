@@ -1,8 +1,13 @@
-"""Collects what a command writes, up to a limit."""
+"""What a command writes: in one stream, and collected up to a limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+ONE_STREAM = ("sh", "-c", 'exec "$@" 2>&1', "sh")
+"""Runs its arguments, with what they write in one stream. The engine has a pipe for each of two, and what comes out of
+them comes in any order; the order of a terminal is the one in which the command writes.
+"""
 
 
 class Output:

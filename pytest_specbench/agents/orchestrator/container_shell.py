@@ -14,6 +14,7 @@ from pytest_specbench.agents.base import CommandResult
 from pytest_specbench.core.errors import AgentError, AgentStoppedError, InfrastructureError
 from pytest_specbench.core.status import Cause
 from pytest_specbench.recording.journal import Journal
+from pytest_specbench.sandboxes.output import ONE_STREAM
 
 _MAX_OUTPUT = 1_000_000
 _CONTROL_SEC = 30.0
@@ -118,9 +119,8 @@ class ContainerShell:
         return result, b"".join(chunks)
 
     def _create(self, command: str, environment: dict[str, str], user: str, *, stderr: bool = True) -> str:
-        made = self._api.exec_create(
-            self._container.id, ["sh", "-c", command], environment=environment, user=user, stderr=stderr
-        )
+        argv = [*(ONE_STREAM if stderr else ()), "sh", "-c", command]
+        made = self._api.exec_create(self._container.id, argv, environment=environment, user=user, stderr=stderr)
         return str(made["Id"])
 
     def _kill(self, token: str) -> None:

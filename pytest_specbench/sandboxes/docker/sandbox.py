@@ -28,7 +28,7 @@ from pytest_specbench.sandboxes.docker.known import Content, Known
 from pytest_specbench.sandboxes.docker.network import Network
 from pytest_specbench.sandboxes.docker.revival import Revival
 from pytest_specbench.sandboxes.docker.usage import Meter
-from pytest_specbench.sandboxes.output import Output
+from pytest_specbench.sandboxes.output import ONE_STREAM, Output
 
 
 class DockerSandbox:
@@ -121,7 +121,7 @@ class DockerSandbox:
         output = Output(max_output, on_output)
         end = End(None)
         if timeout_sec > 0:
-            wanted = Command(command, self._user, dict(environment or {}), self.workdir)
+            wanted = Command((*ONE_STREAM, *command), self._user, dict(environment or {}), self.workdir)
             end = self._commands.exec(wanted, output, started + timeout_sec)
         took = (time.monotonic() - started) * 1000
         return ExecResult(end.code, output.kept(), output.truncated, took, started=end.started)
