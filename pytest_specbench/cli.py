@@ -125,6 +125,9 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     history.add(commands)
     init = commands.add_parser("init", help="write a first scenario, its registry and a CI stage")
     init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
+    init.add_argument(
+        "--package", metavar="REQUIREMENT", help="what CI installs, as pip takes it (default: what is installed here)"
+    )
     init.set_defaults(command=_init)
     gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine, or old runs")
     history.add_gc(gc)
@@ -209,11 +212,23 @@ def _pytest(arguments: list[str]) -> int:
 
 def _init(arguments: argparse.Namespace) -> int:
     """Write the scaffold, say what was written and what to run next."""
-    from pytest_specbench.scenarios.scaffold import write_scaffold
+    from pytest_specbench.scenarios.scaffold import CONFIGURATION, configuration, installed, write_scaffold
 
-    for path in write_scaffold(arguments.folder, _email(arguments.folder)):
+    folder = arguments.folder
+    written = write_scaffold(folder, _email(folder), arguments.package)
+    for path in written:
         print(f"wrote {path}")
-    print("next: commit them, then pytest benchmarks/ --specbench-sandbox=auto --specbench-approval-mode=full-access")
+    if folder / CONFIGURATION not in written:
+        print("note: pytest is configured here already; what it should say, too:")
+        print("".join(f"  {line}\n" for line in configuration(folder).splitlines()[1:]), end="")
+    requirement, only_here = installed()
+    if only_here is not None and arguments.package is None:
+        print(
+            f"note: CI cannot install pytest-specbench from {only_here}.\n"
+            f"  benchmarks/requirements.txt asks a package index for {requirement}; if that has it not, name a git\n"
+            "  URL there, or give it: specbench init --package REQUIREMENT"
+        )
+    print("next: commit them, then pytest benchmarks (without a Docker engine: --specbench-sandbox=local)")
     return 0
 
 

@@ -28,7 +28,24 @@ import pytest
 IMAGE = "specbench-test-tiny:1"
 """What an own engine has: a shell and what the sandbox and the verifiers call."""
 PROGRAMS = (
-    *("sh", "cat", "chmod", "dd", "echo", "grep", "head", "id", "ls", "mkdir", "mktemp", "mv", "rm", "sleep", "sync"),
+    *(
+        "sh",
+        "cat",
+        "chmod",
+        "cmp",
+        "dd",
+        "echo",
+        "grep",
+        "head",
+        "id",
+        "ls",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "rm",
+        "sleep",
+        "sync",
+    ),
     *("tail", "touch", "true", "yes"),
 )
 HAND_OVER = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import yaml
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.scenarios.datasets import contains, resolve_dataset
 from pytest_specbench.scenarios.loader import find_scenarios, load_scenario
-from pytest_specbench.scenarios.scaffold import TEMPLATES, write_scaffold
+from pytest_specbench.scenarios.scaffold import TEMPLATES, installed, write_scaffold
 
 
 def everything(folder: Path) -> list[str]:
@@ -21,7 +22,11 @@ def everything(folder: Path) -> list[str]:
 def test_it_writes_a_scenario_its_solution_a_registry_and_a_ci_stage(tmp_path: Path) -> None:
     written = write_scaffold(tmp_path)
 
-    assert [path.relative_to(tmp_path).as_posix() for path in written] == list(TEMPLATES)
+    assert [path.relative_to(tmp_path).as_posix() for path in written] == [
+        *TEMPLATES,
+        "pytest.ini",
+        ".gitignore",
+    ]
     assert all(path.is_file() for path in written)
 
 
@@ -52,14 +57,77 @@ def test_the_solution_satisfies_the_verification_and_doing_nothing_does_not(tmp_
         assert list(workdir.glob(artifact.path))
 
 
-def test_the_ci_stage_runs_the_dataset_and_keeps_the_artifacts(tmp_path: Path) -> None:
-    write_scaffold(tmp_path)
+def test_the_ci_stage_keeps_the_artifacts_and_installs_what_was_asked_for(tmp_path: Path) -> None:
+    write_scaffold(tmp_path, package="pytest-specbench @ git+https://example.org/specbench.git@0123abcd")
     text = (tmp_path / ".github" / "workflows" / "benchmarks.yml").read_text()
     steps = yaml.safe_load(text)["jobs"]["benchmarks"]["steps"]
 
-    assert any("--specbench-dataset=benchmarks==0.1.0" in step.get("run", "") for step in steps)
-    assert any(step.get("with", {}).get("path") == ".terminalbench/" for step in steps)
-    assert "GitLab" in text
+    assert any(".terminalbench/runs" in step.get("with", {}).get("path", "") for step in steps)
+    assert any("-r benchmarks/requirements.txt" in step.get("run", "") for step in steps)
+    asked = (tmp_path / "benchmarks" / "requirements.txt").read_text().splitlines()
+    assert asked[-1] == "pytest-specbench @ git+https://example.org/specbench.git@0123abcd"
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (None, ("pytest-specbench==9.1", None)),
+        ({"url": "file:///src/specbench", "dir_info": {}}, ("pytest-specbench==9.1", "file:///src/specbench")),
+        (
+            {"url": "https://example.org/s.git", "vcs_info": {"vcs": "git", "commit_id": "0123abcd"}},
+            ("pytest-specbench @ git+https://example.org/s.git@0123abcd", None),
+        ),
+        (
+            {"url": "https://example.org/s.whl", "archive_info": {}},
+            ("pytest-specbench @ https://example.org/s.whl", None),
+        ),
+    ],
+)
+def test_what_is_installed_is_told_as_pip_takes_it(
+    origin: object, expected: tuple[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pytest_specbench-9.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: pytest-specbench\nVersion: 9.1\n")
+    if origin is not None:
+        (folder / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", ""),
+        ("pyproject.toml", "[tool.pytest.ini_options]\n"),
+        ("tox.ini", "[pytest]\n"),
+        ("setup.cfg", "[tool:pytest]\n"),
+    ],
+)
+def test_a_repository_that_configures_pytest_goes_on_doing_so(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    written = {path.name for path in write_scaffold(tmp_path)}
+    assert (tmp_path / name).read_text() == text
+    assert "pytest.ini" not in written
+
+
+def test_other_tools_configuration_is_not_pytests(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n# not [tool.pytest]\n[tool.pytester]\n")
+    (tmp_path / "test").mkdir()
+    write_scaffold(tmp_path)
+    assert "\ntestpaths = test\n" in (tmp_path / "pytest.ini").read_text()
+
+
+def test_git_is_kept_off_the_virtual_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path.resolve() / "my env"))
+    write_scaffold(tmp_path)
+    assert (tmp_path / ".gitignore").read_text().splitlines() == [".terminalbench/", ".venv/", "/my env/"]
+
+
+def test_what_git_ignores_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n")
+    write_scaffold(tmp_path)
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("target", TEMPLATES)

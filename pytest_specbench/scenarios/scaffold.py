@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 
+from pytest_specbench import __version__
 from pytest_specbench.core.errors import UsageError
 
 TEMPLATES: Mapping[str, str] = {
     "benchmarks/hello.scenario.yaml": "hello.scenario.yaml",
     "benchmarks/solutions/hello.sh": "hello.sh",
     "benchmarks/registry.json": "registry.json",
+    "benchmarks/requirements.txt": "requirements.txt",
     "baselines/maintainers.yaml": "maintainers.yaml",
     ".github/workflows/benchmarks.yml": "benchmarks.yml",
 }
 """What is written, relative to the repository -> the template's name in this package."""
 
+CONFIGURATION = "pytest.ini"
+"""What is written where the repository does not configure pytest yet."""
+CONFIGURED_BY = (CONFIGURATION, "pytest.toml", ".pytest.toml", ".pytest.ini")
+CONFIGURED_IN = ("pyproject.toml", "tox.ini", "setup.cfg")
+"""Files that are pytest's configuration, and files that may hold it."""
+_SECTION = re.compile(r"^\s*\[\s*(?:tool\s*[.:]\s*)?pytest\b", re.MULTILINE)
+IGNORE = ".gitignore"
 
 ROTATION = "maintainers"
 """The rotation of the first maintainer."""
 
 
-def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
+def write_scaffold(folder: Path, maintainer: str | None = None, package: str | None = None) -> list[Path]:
     """Write the files below `folder` and return their paths. All of them are written, or none. `maintainer` is the
-    e-mail address of the first one, which may name a person there.
+    e-mail address of the first one, which may name a person there, `package` what CI installs (default: what is
+    installed here). pytest's configuration and `.gitignore` are left as they are where there are some.
 
     Raises UsageError that lists what is in the way: nothing is ever overwritten.
     """
@@ -37,6 +50,12 @@ def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
         first = f"maintainers:\n  - principal: {name}\n    rotations: [{ROTATION}]\n".encode()
         path = folder / "baselines/maintainers.yaml"
         targets[path] = targets[path].replace(b"maintainers: []\n", first)
+    requirements = folder / "benchmarks/requirements.txt"
+    targets[requirements] = targets[requirements].replace(b"PACKAGE", (package or installed()[0]).encode())
+    if not configured(folder):
+        targets[folder / CONFIGURATION] = configuration(folder).encode()
+    if not (folder / IGNORE).exists():
+        targets[folder / IGNORE] = _template("gitignore") + _virtualenv(folder)
     in_the_way = sorted({str(path) for target in targets for path in _obstacles(target, folder)})
     if in_the_way:
         raise UsageError(
@@ -57,6 +76,44 @@ def write_scaffold(folder: Path, maintainer: str | None = None) -> list[Path]:
             f"cannot be written: {error.strerror}; nothing was", where=str(error.filename or folder)
         ) from error
     return list(targets)
+
+
+def installed() -> tuple[str, str | None]:
+    """What pip is asked for to install this very package elsewhere; and where it came from, if only this machine has
+    that: then it is its version, as a package index would have it.
+    """
+    try:
+        found = distribution("pytest-specbench")
+    except PackageNotFoundError:
+        return f"pytest-specbench=={__version__}", None
+    origin = json.loads(found.read_text("direct_url.json") or "{}")  # PEP 610
+    url, vcs = str(origin.get("url", "")), origin.get("vcs_info")
+    if not url or url.startswith("file:"):
+        return f"pytest-specbench=={found.version}", url or None
+    if vcs:
+        return f"pytest-specbench @ {vcs['vcs']}+{url}@{vcs['commit_id']}", None
+    return f"pytest-specbench @ {url}", None
+
+
+def configured(folder: Path) -> bool:
+    """Whether the folder configures pytest."""
+    perhaps = [folder / name for name in CONFIGURED_IN if (folder / name).is_file()]
+    return any((folder / name).exists() for name in CONFIGURED_BY) or any(
+        _SECTION.search(path.read_text("utf-8", "replace")) for path in perhaps
+    )
+
+
+def configuration(folder: Path) -> str:
+    """What pytest's configuration has to say."""
+    tests = next((name for name in ("tests", "test", "testing") if (folder / name).is_dir()), "tests")
+    return _template("pytest.ini").decode().replace("TESTS", tests)
+
+
+def _virtualenv(folder: Path) -> bytes:
+    """The virtual environment in use, where it lies in the folder: `git add .` would take it along."""
+    own = Path(sys.prefix)
+    inside = sys.prefix != sys.base_prefix and own.is_relative_to(folder.resolve()) and own.name != ".venv"
+    return f"/{own.relative_to(folder.resolve()).as_posix()}/\n".encode() if inside else b""
 
 
 def _template(name: str) -> bytes:
