@@ -14,6 +14,7 @@ import pytest
 from approval_support import BEN, MARA, approved, as_made_once, entries, latest, maintained, passes, record
 from parity_support import commit, git
 from scenario_files import Project, Ran, command
+from store_support import Person, person
 
 
 @pytest.fixture
@@ -433,3 +434,46 @@ class TestForged:
         passed.file("baselines/maintainers.yaml", "maintainers: 3\n")
 
         assert "maintainers.yaml" in refused(passed)
+
+
+def test_from_every_state_that_a_switch_of_signing_leaves_approving_anew_is_the_way_on(
+    kept: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Unsigned, then required; the key is rotated; its maintainer is gone; and back, to optional and off."""
+    mara, newer, ben = (person(tmp_path_factory.mktemp("keys"), who) for who in (MARA, MARA, BEN))
+    good = passes(kept, 3).report["run_id"]
+
+    def is_blocked(said: str) -> None:
+        commit(kept)
+        ran = kept.run()
+        assert ran.judged() == ("blocked", "baseline_invalid")
+        assert said in ran.scenario()["notes"]
+        assert "specbench baseline approve --scenario demo" in ran.scenario()["notes"]
+
+    def is_approved_anew(signer: Person) -> None:
+        approved(kept, "--signing-key", str(signer.key), run=good)
+        commit(kept)
+        assert kept.run().judged() == ("pass", "verified")
+        assert kept.specbench("baseline", "verify").code == 0
+        again = kept.specbench(
+            *("baseline", "approve", "--scenario", "demo", "--run", good, "--signing-key", str(signer.key))
+        )
+        assert (again.code, "approved already" in again.err) == (4, True)
+
+    approved(kept, run=good)
+    kept.file("baselines/allowed_signers", mara.line())
+    kept.more_ini(signing="required")
+    is_blocked("not signed")
+    is_approved_anew(mara)
+
+    kept.file("baselines/allowed_signers", newer.line())
+    is_blocked("nobody's")
+    is_approved_anew(newer)
+
+    kept.file("baselines/allowed_signers", newer.line() + ben.line())
+    maintained(kept, BEN, user=BEN)
+    is_blocked("no maintainer")
+    is_approved_anew(ben)
+
+    for signing in ("optional", "off"):
+        assert kept.run(f"--specbench-signing={signing}").judged() == ("pass", "verified")

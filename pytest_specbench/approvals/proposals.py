@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,10 @@ from pytest_specbench.core.git import author_of
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.text import one_line
+from pytest_specbench.store.baselines.audit import unsigned
 from pytest_specbench.store.baselines.identity import Maintainer
 from pytest_specbench.store.baselines.records import Baselines, read_baselines
-from pytest_specbench.store.baselines.trust import read_trust, signing_of
+from pytest_specbench.store.baselines.trust import Trust, read_trust, signing_of
 from pytest_specbench.store.runs.history import History
 from pytest_specbench.store.runs.run_folder import RecordError, artifact_problems, read_record
 from pytest_specbench.store.trees import FolderTree
@@ -54,7 +55,9 @@ def propose_baseline(scenario_id: str, settings: Settings, maintainer: Maintaine
     cannot be trusted.
     """
     tree = FolderTree(settings.baselines)
-    baselines = read_baselines(tree, scenario_id, read_trust(tree, signing_of(settings)))
+    # What is there unsigned, or signed by who may do so no more, is mended by approving anew: it is read all the same.
+    baselines = read_baselines(tree, scenario_id, Trust("off"))
+    refused = {one.name for one in unsigned(tree, baselines.trail, read_trust(tree, signing_of(settings)))}
     with History.open(settings.output) as history:
         run, folder = recorded_run(history, settings.run, scenario_id)
         wanted = Wanted(settings.accept_regression is not None, stochastic=run.min_rate is not None)
@@ -62,7 +65,7 @@ def propose_baseline(scenario_id: str, settings: Settings, maintainer: Maintaine
         reasons = [
             *refusals(run, found, wanted),
             *_asked_for(run, settings),
-            *_provenance(run, settings, maintainer, baselines),
+            *_provenance(run, settings, maintainer, baselines, refused),
             *_intact(found.runs or (run,), run, folder, history),
         ]
         reasons = list(dict.fromkeys(reasons))
@@ -73,6 +76,7 @@ def propose_baseline(scenario_id: str, settings: Settings, maintainer: Maintaine
         notes=_notes(settings),
         at=now,
         portable=settings.portable,
+        again=sum(record.run_ids[-1] == run.run_id for record in baselines.records.values()),
         supersedes=None if replaces is None else replaces.baseline_id,
         expires_on=settings.expires_on,
     )
@@ -105,12 +109,16 @@ def _asked_for(run: BenchmarkRun, settings: Settings) -> Iterable[str]:
         yield f"--expires {settings.expires_on} is no day to come"
 
 
-def _provenance(run: BenchmarkRun, settings: Settings, maintainer: Maintainer, baselines: Baselines) -> Iterable[str]:
-    """Whether the run was approved before, and whether the approver may approve it."""
+def _provenance(
+    run: BenchmarkRun, settings: Settings, maintainer: Maintainer, baselines: Baselines, refused: Collection[str]
+) -> Iterable[str]:
+    """Whether the run was approved before, by an entry that is not among the `refused`, and whether the approver may
+    approve it.
+    """
     for filed in baselines.trail.entries:
         entry = filed.entry
         same = entry.action is Action.APPROVE and entry.scenario_id == run.scenario_id and entry.run_id == run.run_id
-        if same:
+        if same and filed.name not in refused:
             yield f"the run was approved already, as {entry.baseline_id} by {entry.by}"
     if run.commit_sha is not None and author_of(settings.work_tree, run.commit_sha) is None:
         yield f"the run's commit {run.commit_sha} is not in this repository"

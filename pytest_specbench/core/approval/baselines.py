@@ -122,6 +122,8 @@ class Approval:
     """When, UTC."""
     portable: bool = False
     """Hold host-independent metrics only, for every host class."""
+    again: int = 0
+    """How often the run was approved before, by approvals that do not count any more."""
     supersedes: str | None = None
     """The active baseline for the same instrument and host class."""
     expires_on: date | None = None
@@ -150,6 +152,8 @@ def propose(runs: Sequence[BenchmarkRun], approval: Approval, bundle: Mapping[st
         if not (approval.portable and kind.depends_on_host)
     }
     baseline_id = f"{last.scenario_id}-{approval.at:%Y-%m-%d}-{last.run_id.hex[:8]}"
+    if approval.again:
+        baseline_id += f"-{approval.again + 1}"
     return BaselineRecord(
         baseline_id=baseline_id,
         scenario_id=last.scenario_id,

@@ -36,6 +36,12 @@ __all__ = [
 _SHOWN = 5
 """Problems that a refusal lists; `specbench baseline verify` lists all."""
 
+_APPROVE_ANEW = (
+    "where the signature got lost, restore it from version control; else a maintainer approves a run that passed anew, "
+    "signed: specbench baseline approve --scenario {scenario_id} --run RUN "
+    "(where none is recorded here, it passes with --specbench-signing=off)"
+)
+
 
 @dataclass(frozen=True)
 class Baselines:
@@ -77,9 +83,12 @@ def read_baselines(tree: Tree, scenario_id: str, trust: Trust) -> Baselines:
     files = _record_files(tree, scenario_id)
     trail = read_trail(tree)
     records, problems = _records(tree, trail, scenario_id, files)
-    problems = [*trail.problems, *problems] or unsigned(tree, trail, trust, scenario_id=scenario_id)
+    problems = [*trail.problems, *problems]
     if problems:
         raise _invalid(tree, problems)
+    problems = unsigned(tree, trail, trust, scenario_id=scenario_id)
+    if problems:
+        raise _invalid(tree, problems, hint=_APPROVE_ANEW.format(scenario_id=scenario_id))
     return _counted(records, trail)
 
 
@@ -237,7 +246,7 @@ def _broken(why: str) -> BlockedError:
     return BlockedError(why, cause=Cause.BASELINE_INVALID)
 
 
-def _invalid(tree: Tree, problems: Sequence[Problem]) -> BlockedError:
+def _invalid(tree: Tree, problems: Sequence[Problem], *, hint: str | None = None) -> BlockedError:
     first, more = problems[0], problems[1:]
     where = first.name if "/" in first.name else f"{AUDIT}/{first.name}"
     lines = [f"{problem.name}: {problem.what}" for problem in more[: _SHOWN - 1]]
@@ -248,5 +257,5 @@ def _invalid(tree: Tree, problems: Sequence[Problem]) -> BlockedError:
         cause=Cause.BASELINE_INVALID,
         where=f"{tree.label}/{where}",
         expected="a well-formed record that fits its audit entry, its name, its folder and its own values",
-        hint=f"specbench baseline verify, and restore it from version control: git log -p -- '*{where}'",
+        hint=hint or f"specbench baseline verify, and restore it from version control: git log -p -- '*{where}'",
     )
