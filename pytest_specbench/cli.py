@@ -168,7 +168,10 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser], *, w
             run.add_argument(f"--{option.name}", action="store_true", help=option.help)
         else:
             run.add_argument(
-                f"--{option.name}", choices=option.choices or None, metavar=option.metavar, help=option.help
+                f"--{option.name}",
+                choices=option.choices or None,
+                metavar=None if option.choices else option.metavar,
+                help=option.help,
             )
     run.set_defaults(command=_run)
 
@@ -206,6 +209,9 @@ def _pytest(arguments: list[str]) -> int:
     import pytest
 
     # The plugin is imported already, by this very command: pytest cannot rewrite its asserts, and it has none.
+    # As with `python -m pytest`: an agent that is `module:Class` is looked for here.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     quiet = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
     return int(pytest.main([*arguments, "-W", quiet]))
 
@@ -251,23 +257,25 @@ def _gc(arguments: argparse.Namespace) -> int:
     runs_removed = history.remove_runs(arguments)
     if runs_removed is not None:
         return runs_removed
+    from pytest_specbench.core.text import counted
     from pytest_specbench.sandboxes import SANDBOXES
     from pytest_specbench.sandboxes.keeping import kept_by, remove_kept_by
-    from pytest_specbench.sandboxes.reaping import reap
+    from pytest_specbench.sandboxes.reaping import abandoned, reap
 
     names = SANDBOXES.names()
-    removed = [what for name in names for what in reap(name)]
-    let_go = [what for name in names for what in remove_kept_by(name)] if arguments.kept else []
+    dry = arguments.dry_run
+    removed = [what for name in names for what in (abandoned(name) if dry else reap(name))]
+    let_go = [what for name in names for what in remove_kept_by(name)] if arguments.kept and not dry else []
     for what in (*removed, *let_go):
-        print(f"removed {what}")
-    print(f"{len(removed)} sandboxes of dead runs removed")
-    if arguments.kept:
-        print(f"{len(let_go)} kept sandboxes removed")
+        print(f"{'would remove' if dry else 'removed'} {what}")
+    print(f"{counted(len(removed), 'sandbox', 'sandboxes')} of dead runs {'would be ' if dry else ''}removed")
+    if arguments.kept and not dry:
+        print(f"{counted(len(let_go), 'kept sandbox', 'kept sandboxes')} removed")
     left = [each for name in names for each in kept_by(name)]
     for each in left:
         print(f"kept {each.name} (run {each.run_id[:8]}, scenario {each.scenario_id}): {each.enter}")
     if left:
-        print(f"{len(left)} kept sandboxes are there; remove them: specbench gc --kept")
+        print(f"there: {counted(len(left), 'kept sandbox', 'kept sandboxes')}; to remove: specbench gc --kept")
     return 0
 
 

@@ -72,7 +72,7 @@ class ScenarioItem(pytest.Item):
             state.approve(self)
             return
         if state.locking:
-            state.lock(self.path)
+            state.lock(self)
             return
         self.benchmark_run = run = state.run(self.path)
         from pytest_specbench.reporting.failure import failure_text  # here, since collecting needs no report

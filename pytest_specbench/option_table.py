@@ -43,9 +43,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise ValueError("must be 1 or more")
+        raise ValueError("must be a whole number, 1 or more")
     return number
 
 
@@ -56,14 +59,20 @@ def _host_class(text: str) -> str:
 
 
 def _amount(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
     if not 0 < number < float("inf"):
         raise ValueError("must be a positive amount")
     return number
 
 
 def _day(text: str) -> date:
-    return date.fromisoformat(text)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day, such as 2027-12-31") from None
 
 
 def _channels(text: str) -> str:

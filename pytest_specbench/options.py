@@ -193,6 +193,9 @@ def _value(option: Option, config: pytest.Config, given_by: argparse.Namespace |
         return _parsed(option, os.environ[option.environment], source), source
     try:
         ini = config.getini(option.ini)
+    except TypeError:  # in [tool.pytest] a value has a type of its own
+        form = "true or false" if option.flag else 'a text in quotation marks, such as "2"'
+        raise pytest.UsageError(f"{option.option} from ini {option.ini}: expected {form}") from None
     except (ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
     if ini is not None:

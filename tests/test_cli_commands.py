@@ -133,6 +133,20 @@ class TestValidate:
         assert ran.out == "3 of 4 scenario files are valid"
         assert "Traceback" not in ran.err
 
+    def test_agents_options_and_ids_that_there_are_not(self, project: Project) -> None:
+        project.scenario("one", agent={"name": "oracel"})
+        project.scenario("two", agent=command("true") | {"options": {"command": "true", "shell": "zsh"}})
+        project.scenario("three", agent={"name": "no_such_module:Agent"})
+        project.registry({"task_id_subset": ["one", "two"]})
+
+        ran = project.specbench("validate", ".")
+
+        assert (ran.code, ran.out) == (1, "0 of 3 scenario files are valid")
+        assert "the nearest is 'oracle'" in ran.err
+        assert "the agent 'command' has no option 'shell'" in ran.err
+        assert "does not list the scenario 'three'" in ran.err
+        assert "Traceback" not in ran.err
+
     @pytest.mark.parametrize("path", ["nowhere", "pytest.ini", "empty"])
     def test_nothing_to_check_is_an_error(self, project: Project, path: str) -> None:
         (project.path / "empty").mkdir()

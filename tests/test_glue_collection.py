@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from xml.etree import ElementTree as ET
 
 import pytest
-from scenario_files import SAID_OF_THE_DEAD, Project, said_of_the_dead
+from scenario_files import LEAN, SAID_OF_THE_DEAD, Project, said_of_the_dead
+
+PLAIN = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+OWN = """
+class Own(CommandAgent):
+    def __init__(self):
+        super().__init__(command="echo made > result.txt")
+"""
 
 
 class TestInvalidFiles:
@@ -443,3 +451,47 @@ def test_every_worker_belongs_to_the_same_run(project: Project) -> None:
     assert {ran.run(f"demo-{number}")["run_id"] for number in range(4)} == {ran.report["run_id"]}
     assert not (project.path / ".terminalbench" / "progress" / ran.report["run_id"]).exists()
     assert (project.path / ".terminalbench" / "latest").is_symlink()
+
+
+class TestWhatIsSaid:
+    def test_in_ci_a_failure_is_told_once_and_the_exit_is_the_last_line(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CI", "true")
+        project.scenario(agent={"name": "nop"})
+        ran = project.run()
+        assert ran.out.count("under test:") == 1
+        assert ran.out.count("specbench: exit 1: ") == 1
+        assert ran.out.splitlines()[-1].startswith("specbench: exit 1: ")
+
+    def test_what_an_ini_file_decided(self, project: Project) -> None:
+        project.scenario()
+        out = project.run().out
+        assert "specbench: sandbox local" in out
+        assert "(from ini specbench_approval_mode)" in out
+        assert (
+            out.count("specbench: sandbox") == project.run("--specbench-trials=1").out.count("specbench: sandbox") == 1
+        )
+
+    def test_a_model_for_an_agent_that_asks_none_is_an_error(self, project: Project) -> None:
+        project.scenario()
+        ran = project.run("--specbench-model=openai/any")
+        assert ran.judged()[0] == "blocked"
+        assert "asks no model, and 'openai/any' was asked for" in ran.scenario()["notes"]
+
+    def test_what_the_lock_pins(self, project: Project) -> None:
+        project.scenario()
+        assert f"wrote {project.path / 'specbench.lock'}: demo in local" in project.run("--specbench-lock").out
+        assert f"{project.path / 'specbench.lock'} fits: demo in local" in project.run("--specbench-lock-check").out
+
+    @pytest.mark.parametrize("started", [("-m", "pytest_specbench", "run", "."), ("-c", PLAIN, *LEAN, ".")])
+    def test_an_agent_beside_the_scenarios_is_found_however_it_is_started(
+        self, project: Project, started: tuple[str, ...]
+    ) -> None:
+        """`python -m` looks in the working folder, and the programs `specbench` and `pytest` do not."""
+        project.scenario(agent={"name": "own_agent:Own"})
+        project.file("own_agent.py", "from pytest_specbench.agents.command import CommandAgent\n" + OWN)
+        done = subprocess.run(
+            [sys.executable, "-P", *started], cwd=project.path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -329,3 +329,28 @@ class Actor:
         assert shell.run("echo made > result.txt").exit_code == 0
         return AgentOutcome()
 """
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "expected"),
+    [("trials", "two", "a whole number"), ("expires", "tomorrow", "such as 20"), ("max-cost", "much", "a positive")],
+)
+def test_a_value_of_another_form_is_told_with_what_is_expected(option: str, given: str, expected: str) -> None:
+    (parse,) = [one.parse for one in OPTIONS if one.name == option]
+    with pytest.raises(ValueError, match=expected):
+        parse(given)
+
+
+def test_a_number_in_tool_pytest_is_told_as_what_to_write(project: Project) -> None:
+    (project.path / "pytest.ini").unlink()
+    project.file("pyproject.toml", "[tool.pytest]\nspecbench_trials = 2\n")
+    project.scenario()
+    ran = project.process()
+    assert ran.code == 4
+    assert "specbench_trials: expected a text in quotation marks" in ran.out + ran.err
+    assert "Traceback" not in ran.out + ran.err
+
+
+def test_a_sandbox_that_nobody_has_is_told_all_names(project: Project) -> None:
+    project.scenario()
+    assert "one of auto, docker, local" in project.run("--specbench-sandbox=podman").scenario()["notes"]

@@ -22,7 +22,7 @@ from pytest_specbench.reporting.live import (
     progress_on,
     wants_live,
 )
-from pytest_specbench.reporting.progress import Heartbeat, ProgressView, beat_path
+from pytest_specbench.reporting.progress import Heartbeat, ProgressView, beat_path, forget_the_dead
 
 WAIT_SEC = 30
 """How long a test waits for an event before it counts as lost; no test takes that long when all is well."""
@@ -354,3 +354,30 @@ class TestThread:
         self, environ: dict[str, str], is_tty: bool, live: bool
     ) -> None:
         assert wants_live(environ, is_tty=is_tty) is live
+
+
+def test_what_dead_runs_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
+        gone.wait()
+    living = Heartbeat(tmp_path / "living", "demo")
+    dead = Heartbeat(tmp_path / "dead", "demo")
+    for beat in (living, dead):
+        beat.update("agent", 1, 1)
+    path = beat_path(tmp_path / "dead", "demo")
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"pid": gone.pid}), "utf-8")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "dead too").mkdir()
+    path.with_name("note.txt").write_text("somebody's")
+
+    forget_the_dead(tmp_path)
+
+    assert [one.name for one in sorted(tmp_path.rglob("*"))] == [
+        "dead",
+        "note.txt",
+        "dead too",
+        "empty",
+        "living",
+        beat_path(tmp_path, "demo").name,
+    ]
+    living.done()
+    dead.done()

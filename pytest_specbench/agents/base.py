@@ -103,6 +103,8 @@ class Agent(Protocol):
     """False promises that each command goes through `Shell.run` by itself, where it is policed. Anything else,
     and nothing said, counts as true: it then needs the approval mode `full-access`, and deny rules refuse it.
     """
+    takes_model: bool
+    """False promises that it asks no model: then a model that is asked for is an error. Nothing said counts as true."""
     trusted: bool
     """True when what it does is known beforehand, like a solution script: it may run unisolated."""
     trusted_in_replay: bool

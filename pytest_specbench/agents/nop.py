@@ -16,6 +16,7 @@ class NopAgent:
 
     name = "nop"
     version = pytest_specbench.__version__
+    takes_model = False
     acts_freely = False
     trusted = True
     trusted_in_replay = True

@@ -26,6 +26,7 @@ class OracleAgent:
 
     name = "oracle"
     version = pytest_specbench.__version__
+    takes_model = False
     acts_freely = True
     trusted = True
     trusted_in_replay = True

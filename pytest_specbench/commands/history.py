@@ -38,7 +38,7 @@ def add_gc(gc: argparse.ArgumentParser) -> None:
     gc.add_argument(
         "--older-than", metavar="DAYS", help="with --runs: only what is older (default: specbench_keep_days)"
     )
-    gc.add_argument("--dry-run", action="store_true", help="with --runs: say what would be removed, and remove nothing")
+    gc.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     gc.add_argument("--output", metavar="PATH", help="with --runs: root folder of the artifacts")
     gc.add_argument("--baselines", metavar="PATH", help="with --runs: folder of the baselines")
 
@@ -76,8 +76,8 @@ def _import(arguments: argparse.Namespace) -> int:
 def remove_runs(arguments: argparse.Namespace) -> int | None:
     """`gc --runs`: remove old runs, and say which stay and why. None: it is not about runs."""
     if not arguments.runs:
-        if arguments.keep or arguments.older_than or arguments.dry_run:
-            raise UsageError("--keep, --older-than and --dry-run are about runs", expected="--runs with them")
+        if arguments.keep or arguments.older_than:
+            raise UsageError("--keep and --older-than are about runs", expected="--runs with them")
         return None
     from pytest_specbench.commands.place import place_here
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_specbench.core.errors import ScenarioError, SpecbenchError
+from pytest_specbench.core.errors import ScenarioError, SpecbenchError, UsageError
+from pytest_specbench.core.text import counted
 
 if TYPE_CHECKING:
     from pytest_specbench.core.settings import Settings
@@ -52,6 +53,8 @@ def _validate(arguments: argparse.Namespace) -> int:
     for path in files:
         try:
             one = load_scenario(path, known_checks=CHECKS.names())
+            _check_agent(one)
+            _check_membership(one)
             if one.scenario.allow.deny and (held is None or one.scenario.agent.name in AGENTS.names()):
                 check_deny_rules(one, asked_for=settings_here().agent)
             loaded.append(one)
@@ -69,10 +72,47 @@ def _validate(arguments: argparse.Namespace) -> int:
     return EXIT_INVALID if problems else 0
 
 
+def _check_agent(loaded: LoadedScenario) -> None:
+    """Raises ScenarioError for an agent that nobody registered, or an option that it does not have. One that is
+    `module:Class` is not looked at: nothing that a scenario names is run here.
+    """
+    from pytest_specbench.agents import AGENTS
+
+    agent = loaded.scenario.agent
+    if ":" in agent.name:
+        return
+    try:
+        AGENTS.load(agent.name)(**agent.options)
+    except UsageError as error:
+        where = loaded.where("agent", "name" if agent.name not in AGENTS.names() else "options")
+        raise ScenarioError(error.message, where=where, expected=error.expected) from None
+
+
+def _check_membership(loaded: LoadedScenario) -> None:
+    """Raises ScenarioError where the registry beside the scenario does not list it."""
+    from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+
+    reference = loaded.scenario.registry_version
+    try:
+        dataset = resolve_dataset(reference, registry=None, near=loaded.folder)
+    except SpecbenchError:
+        return  # whether there is a registry, and which, is the invocation's to say
+    if not contains(dataset, loaded):
+        raise ScenarioError(
+            f"the dataset {reference} does not list the scenario {loaded.scenario.scenario_id!r}",
+            where=loaded.where("registry_version"),
+            expected="its id in task_id_subset of the registry, or the dataset that holds it",
+        )
+
+
 def _tail(arguments: argparse.Namespace, problems: Sequence[str]) -> str:
     if not arguments.strict:
         return ""
-    return f"; {len(problems)} problems" if problems else "; owners, locks, baselines and audit trail are in order"
+    return (
+        f"; {counted(len(problems), 'problem', 'problems')}"
+        if problems
+        else "; owners, locks, baselines and audit trail are in order"
+    )
 
 
 def _governed(loaded: Sequence[LoadedScenario], settings: Settings, paths: Sequence[Path]) -> Iterator[str]:

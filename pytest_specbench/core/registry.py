@@ -22,6 +22,8 @@ class Registry:
     kind: str
     group: str
     builtin: Mapping[str, str]
+    also: tuple[str, ...] = ()
+    """What may be asked for besides, and is told with the names."""
 
     def names(self) -> list[str]:
         """Every registered name, sorted."""
@@ -36,10 +38,11 @@ class Registry:
         if target is None and ":" in name:
             target = name
         if target is None:
-            near = get_close_matches(name, self.names(), n=1)
+            names = sorted({*self.names(), *self.also})
+            near = get_close_matches(name, names, n=1)
             raise UsageError(
                 f"no {self.kind} is called {name!r}",
-                expected=f"one of {', '.join(self.names())}, or module:Class"
+                expected=f"one of {', '.join(names)}, or module:Class"
                 + (f"; the nearest is {near[0]!r}" if near else ""),
             )
         return target

@@ -54,3 +54,8 @@ def lines_of(text: str, limit: int = TEXT_LIMIT) -> str:
     """The text shortened and visible, with its lines (LF, CRLF) and tabs kept."""
     text = shortened(text, limit)
     return "\n".join("\t".join(map(visible, line.removesuffix("\r").split("\t"))) for line in text.split("\n"))
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """So many of something, for example `1 problem`, `2 problems`."""
+    return f"{number} {one if number == 1 else several}"

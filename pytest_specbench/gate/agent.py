@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pytest_specbench.agents import AGENTS
 from pytest_specbench.agents.base import Agent, Chargeable
-from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.errors import BlockedError, UsageError
 from pytest_specbench.core.records import Scalar
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
@@ -29,7 +30,15 @@ def agent_maker(name: str, options: Mapping[str, Scalar], settings: Settings, *,
 
     Raises UsageError for a name that nobody has.
     """
+    if ":" in name and str(settings.root) not in sys.path:
+        sys.path.append(str(settings.root))  # plain `pytest` looks nowhere for a module beside the scenarios
     agent_class = AGENTS.load(name)
+    if settings.model is not None and getattr(agent_class, "takes_model", True) is False:
+        raise UsageError(
+            f"the agent {name!r} asks no model, and {settings.model!r} was asked for",
+            where=f"--specbench-model from {settings.sources.get('model', 'the settings')}",
+            expected="an agent that asks one, for example spec-kit-orchestrator, or no model",
+        )
 
     def make_agent() -> Agent:
         agent: Agent = agent_class(**options)

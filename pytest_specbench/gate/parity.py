@@ -22,6 +22,11 @@ from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.store.lock import LOCK_NAME, read_lock, update_lock
 from pytest_specbench.trial.set_up import require_image, set_up
 
+IMAGE_HINT = (
+    ". Where the image is what you test, say so in the scenario: subject: [agent, runner_image]; where it is built "
+    "anew from the same files: runner: {pin: recipe}"
+)
+
 
 def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -> Comparison:
     """Hold what was observed against the lock beside the scenario. Raises BlockedError when the lock is broken."""
@@ -45,12 +50,13 @@ def refuse_drift(checked: Comparison, loaded: LoadedScenario, settings: Settings
             f"what is observed differs from what {LOCK_NAME} pins:\n" + "\n".join(checked.diff),
             cause=Cause.PARITY,
             where=settings.called(loaded.folder / LOCK_NAME),
-            hint="bring the environment back; or, if the change is meant, `specbench lock`, review and commit",
+            hint="bring the environment back; or, if the change is meant, `specbench lock`, review and commit"
+            + (IMAGE_HINT if any(line.startswith("- runner_image:") for line in checked.diff) else ""),
         )
 
 
-def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
-    """Write the lock entry of a scenario for the sandbox in use, or check it; runs nothing.
+def lock_scenario(loaded: LoadedScenario, settings: Settings) -> str:
+    """Write the lock entry of a scenario for the sandbox in use, or check it, and say what was done; runs nothing.
 
     Raises BlockedError(PARITY) with the diff when a check fails, and whatever observing raises.
     """
@@ -65,8 +71,9 @@ def lock_scenario(loaded: LoadedScenario, settings: Settings) -> None:
                 where=settings.called(loaded.folder / LOCK_NAME),
                 hint="`specbench lock`, review and commit",
             )
-        return
+        return f"{loaded.folder / LOCK_NAME} fits: {scenario_id} in {settings.sandbox}"
     update_lock(loaded.folder, settings.sandbox, scenario_id, facts)
+    return f"wrote {loaded.folder / LOCK_NAME}: {scenario_id} in {settings.sandbox}, {len(facts)} facts"
 
 
 @contextmanager

@@ -153,6 +153,17 @@ class ProgressView:
         return beats
 
 
+def forget_the_dead(root: Path) -> None:
+    """Remove what runs left below `root` whose processes are all gone. Never raises."""
+    for folder in root.glob("*/"):
+        beats = ProgressView(folder)._beats()  # noqa: SLF001 - this module's
+        if beats and not any(_is_alive(beat) for beat in beats):
+            with suppress(OSError):
+                for beat in beats:
+                    beat_path(folder, beat.scenario_id).unlink(missing_ok=True)
+                folder.rmdir()
+
+
 def beat_path(folder: Path, scenario_id: str) -> Path:
     """The file of a scenario's heartbeat; its name stays in the folder whatever the id holds."""
     return folder / f"{quote(scenario_id, safe='')}.json"

@@ -7,6 +7,7 @@ from pytest_specbench.core.registry import Registry
 SANDBOXES = Registry(
     kind="sandbox",
     group="pytest_specbench.sandboxes",
+    also=("auto",),
     builtin={
         "docker": "pytest_specbench.sandboxes.docker.backend:DockerBackend",
         "local": "pytest_specbench.sandboxes.local.backend:LocalBackend",

@@ -19,6 +19,16 @@ class Reaper(Protocol):
         """
         ...
 
+    def abandoned(self) -> tuple[str, ...]:
+        """What `reap` would remove now."""
+        ...
+
+
+def abandoned(name: str) -> tuple[str, ...]:
+    """What reaping the backend `name` would remove. Raises UsageError for an unknown name."""
+    backend = SANDBOXES.load(name)()
+    return backend.abandoned() if isinstance(backend, Reaper) else ()
+
 
 def reap(name: str) -> tuple[str, ...]:
     """Reap the sandboxes of the backend `name`, where it can. Raises UsageError for an unknown name."""

@@ -51,6 +51,7 @@ class Ending:
         self._started_at = started_at
         self._report: Report | None = None
         self._unwritten = ""
+        self._last_line = ""
 
     @property
     def report(self) -> Report | None:
@@ -148,6 +149,9 @@ class Ending:
             if settings.format == "json":
                 sys.stdout.write(json.dumps(report_json(self._report), indent=2) + "\n")
                 sys.stdout.flush()
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if self._last_line and terminal is not None:
+            terminal.write_line(self._last_line)
 
     def print_summary(self, terminal: Any, settings: Settings) -> None:
         """The table at the end."""
@@ -168,5 +172,8 @@ class Ending:
         terminal.ensure_newline()
         terminal.section("specbench", sep="=")
         encoding = getattr(writer._file, "encoding", None) or "utf-8"  # noqa: SLF001 - as above
-        for line in render_table(self._report, width=writer.fullwidth, color=terminal.hasmarkup, encoding=encoding):
+        *lines, self._last_line = render_table(
+            self._report, width=writer.fullwidth, color=terminal.hasmarkup, encoding=encoding
+        )
+        for line in lines:
             terminal.write_line(line)

@@ -19,7 +19,7 @@ from pytest_specbench.core.errors import SpecbenchError, UsageError
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_REFUSED
-from pytest_specbench.options import read_settings
+from pytest_specbench.options import any_given, read_settings
 from pytest_specbench.sandboxes.choice import Choice, choose_sandbox
 from pytest_specbench.scenarios.loader import LoadedScenario, load_scenario
 from pytest_specbench.session.ending import Ending
@@ -27,6 +27,7 @@ from pytest_specbench.session.run_part import RunPart
 from pytest_specbench.session.selection import Selection
 from pytest_specbench.session.signals import TerminationAsInterrupt
 from pytest_specbench.session.verdicts import Verdicts
+from pytest_specbench.session.words import shorten_summary
 from pytest_specbench.verifiers import CHECKS
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class ScenarioSession:
         self._reaped = False
         self._usage_error = ""
         self._live: ProgressThread | None = None
-        self._approved: list[str] = []
+        self._said: list[str] = []
         self._part = RunPart(config, self.settings)
         self._ending = Ending(
             config,
@@ -153,7 +154,7 @@ class ScenarioSession:
         """Run the scenario in the file through the gate."""
         from pytest_specbench.gate.recipe import run_benchmark
         from pytest_specbench.gate.resuming import finish_benchmark
-        from pytest_specbench.reporting.progress import Heartbeat
+        from pytest_specbench.reporting.progress import Heartbeat, forget_the_dead
         from pytest_specbench.sandboxes.reaping import reap
 
         loaded, _ = self.loaded(path)
@@ -161,6 +162,7 @@ class ScenarioSession:
             self._reaped = True
             with suppress(SpecbenchError):  # a sandbox that nobody knows is the gate's to tell
                 reap(self.settings.sandbox)
+            forget_the_dead(self._progress_folder.parent)
         self.about_to_run()
         scenario_id, settings = loaded.scenario.scenario_id, self._part.settings_for(loaded, self.settings)
         with Heartbeat(self._progress_folder, scenario_id) as heartbeat:
@@ -192,11 +194,11 @@ class ScenarioSession:
         """The session deals with lock files, and runs nothing."""
         return self.settings.lock or self.settings.lock_check
 
-    def lock(self, path: Path) -> None:
-        """Write or check the lock entry of the scenario in the file."""
+    def lock(self, item: pytest.Item) -> None:
+        """Write or check the lock entry of the item's scenario, and say what was written."""
         from pytest_specbench.gate.parity import lock_scenario
 
-        lock_scenario(*self.loaded(path))
+        item.user_properties.append(("specbench_said", lock_scenario(*self.loaded(item.path))))
 
     @property
     def runs_nothing(self) -> bool:
@@ -210,7 +212,7 @@ class ScenarioSession:
 
         settings = with_imported_run(self.settings, item.name)
         # Properties travel to the controller, which prints them.
-        item.user_properties.append(("specbench_approved", approve_as_asked(item.name, settings)))
+        item.user_properties.append(("specbench_said", approve_as_asked(item.name, settings)))
 
     def quiet(self) -> AbstractContextManager[None]:
         """Nothing of the progress is to be seen in here, so that pytest can print."""
@@ -244,7 +246,7 @@ class ScenarioSession:
     def received(self, report: pytest.TestReport) -> None:
         """Take in what a report carries."""
         if report.when == "call":
-            self._approved += [str(text) for name, text in report.user_properties if name == "specbench_approved"]
+            self._said += [str(text) for name, text in report.user_properties if name == "specbench_said"]
         run = self.verdicts.received(report)
         if run is not None:
             self._view.forget(run.scenario_id)
@@ -287,8 +289,12 @@ class ScenarioSession:
         """The table at the end."""
         if self._usage_error:
             terminal.write_line(f"ERROR: {self._usage_error}", red=True)
-        for text in self._approved:
+        shorten_summary(terminal.stats)
+        for text in self._said:
             terminal.write_line(text)
+        if not any_given(self.config) and self._choice is not None and not self.runs_nothing:
+            for line in self.header():  # what a configuration decided was not said at the beginning
+                terminal.write_line(line)
         self._ending.print_summary(terminal, self.settings)
 
     def interrupted(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -45,6 +46,22 @@ def attach(item: pytest.Item, report: pytest.TestReport, sandbox: Callable[[], t
     # JUnit takes them from the report of the teardown, which is made from the item's.
     ours = [pair for pair in item.user_properties if not pair[0].startswith("specbench_")]
     item.user_properties[:] = [*ours, *properties]
+
+
+def shorten_summary(stats: dict[str, list[Any]]) -> None:
+    """Leave the first line of a scenario's failure to the summary at the end: in CI pytest would print all of it once
+    more. The reports themselves, which others have, stay as they are.
+    """
+    for category, reports in stats.items():
+        stats[category] = [_shortened(report) if hasattr(report, "specbench") else report for report in reports]
+
+
+def _shortened(report: pytest.TestReport) -> pytest.TestReport:
+    if not isinstance(report.longrepr, str):
+        return report
+    short = copy(report)
+    short.longrepr = report.longrepr.partition("\n")[0]
+    return short
 
 
 def status_word(report: pytest.TestReport) -> tuple[str, str, Any] | None:

@@ -29,6 +29,7 @@ class OrchestratorAgent:
     name = "spec-kit-orchestrator"
     version = pytest_specbench.__version__
     acts_freely = False
+    takes_model = True
     trusted = False
     trusted_in_replay = True
 

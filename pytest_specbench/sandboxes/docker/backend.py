@@ -59,6 +59,9 @@ class DockerBackend:
             run_bounded(lambda: _reap(removed), REAP_SEC, phase="reaping")
         return tuple(removed)
 
+    def abandoned(self) -> tuple[str, ...]:
+        return self._asked(lambda api: tuple(f"container {name}" for name in abandoned_containers(api)))
+
     def kept(self) -> tuple[KeptSandbox, ...]:
         return self._asked(kept_containers)
 

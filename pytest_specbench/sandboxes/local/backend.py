@@ -81,6 +81,10 @@ class LocalBackend:
                 removed.append(f"folder {root}")
         return tuple(removed)
 
+    def abandoned(self) -> tuple[str, ...]:
+        notes = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}")
+        return tuple(f"folder {note.parent.resolve()}" for note in notes if _abandoned_token(note) is not None)
+
     def kept(self) -> tuple[KeptSandbox, ...]:
         notes = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}")
         return tuple(filter(None, map(_kept, notes)))
