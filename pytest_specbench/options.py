@@ -193,11 +193,10 @@ def _value(option: Option, config: pytest.Config, given_by: argparse.Namespace |
         return _parsed(option, os.environ[option.environment], source), source
     try:
         ini = config.getini(option.ini)
-    except TypeError:  # in [tool.pytest] a value has a type of its own
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        # In [tool.pytest] a value has a type of its own, and all of ours but the flags are texts.
         form = "true or false" if option.flag else 'a text in quotation marks, such as "2"'
-        raise pytest.UsageError(f"{option.option} from ini {option.ini}: expected {form}") from None
-    except (ValueError, pytest.UsageError) as error:
-        raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected true or false") from None
+        raise pytest.UsageError(f"{option.option} from ini {option.ini}: {error}; expected {form}") from None
     if ini is not None:
         source = f"ini {option.ini}"
         overrides = config.getoption("override_ini") or ()

@@ -347,7 +347,8 @@ def test_a_number_in_tool_pytest_is_told_as_what_to_write(project: Project) -> N
     project.scenario()
     ran = project.process()
     assert ran.code == 4
-    assert "specbench_trials: expected a text in quotation marks" in ran.out + ran.err
+    assert "--specbench-trials from ini specbench_trials: " in ran.err
+    assert "; expected a text in quotation marks" in ran.err
     assert "Traceback" not in ran.out + ran.err
 
 
