@@ -209,9 +209,6 @@ def _pytest(arguments: list[str]) -> int:
     import pytest
 
     # The plugin is imported already, by this very command: pytest cannot rewrite its asserts, and it has none.
-    # As with `python -m pytest`: an agent that is `module:Class` is looked for here.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
     quiet = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
     return int(pytest.main([*arguments, "-W", quiet]))
 

@@ -31,7 +31,8 @@ def agent_maker(name: str, options: Mapping[str, Scalar], settings: Settings, *,
     Raises UsageError for a name that nobody has.
     """
     if ":" in name and str(settings.root) not in sys.path:
-        sys.path.append(str(settings.root))  # plain `pytest` looks nowhere for a module beside the scenarios
+        # Only `python -m` looks there for a module. At the end: a file of the repository stands for no installed one.
+        sys.path.append(str(settings.root))
     agent_class = AGENTS.load(name)
     if settings.model is not None and getattr(agent_class, "takes_model", True) is False:
         raise UsageError(
