@@ -284,6 +284,22 @@ def test_an_ignored_file_that_the_scenario_names_is_not_held_by_the_repository(k
     refused(kept, "'benchmarks/app/tool.bin' is ignored by git and not tracked")
 
 
+def test_what_a_scenario_takes_along_from_elsewhere_counts_too(kept: Project) -> None:
+    kept.file(".gitignore", "*.bin\n__pycache__/\n")
+    kept.file("agent/run.sh", "x")
+    fixtures = {"app": {"type": "files", "source": "../agent"}}
+    kept.scenario(file="benchmarks/demo.scenario.yaml", fixtures=fixtures, prerequisites=["app"])
+    commit(kept)
+    kept.file("elsewhere/untracked.txt", "x")
+    kept.file("agent/__pycache__/run.pyc", "x")
+    assert kept.run().code == 0
+
+    kept.file("agent/tool.bin", "y")
+    kept.file("agent/more.sh", "y")
+
+    refused(kept, "'agent/more.sh' is not tracked", "'agent/tool.bin' is ignored by git and not tracked")
+
+
 def test_a_submodule_counts_with_what_it_holds_and_by_none_of_its_settings(kept: Project, tmp_path: Path) -> None:
     inner = kept.path / "inner"
     inner.mkdir()

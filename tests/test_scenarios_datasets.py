@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parity_support import git
 
 from pytest_specbench.core.errors import DatasetError
 from pytest_specbench.scenarios.datasets import Dataset, contains, resolve_dataset
@@ -204,7 +205,7 @@ def test_a_dataset_that_is_not_here_is_told(tmp_path: Path, change: dict[str, ob
 
 
 def test_a_registry_below_the_root_may_name_the_whole_repository(tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
+    git(tmp_path, "init", "-q")
     (tmp_path / "benchmarks").mkdir()
     registry(tmp_path / "benchmarks", {**ROW, "github_url": "..", "dataset_path": "benchmarks"})
 

@@ -82,6 +82,54 @@ def test_a_single_file_keeps_its_name(tmp_path: Path) -> None:
     assert (unpack(content, tmp_path / "work") / "note.md").read_text() == "x"
 
 
+def test_files_may_come_from_anywhere_inside_the_repository(tmp_path: Path) -> None:
+    folder = tmp_path / "repository" / "benchmarks" / "deep"
+    agent = tmp_path / "repository" / "agent"
+    for place in (folder, agent / "src", agent / ".git", agent / "__pycache__"):
+        place.mkdir(parents=True)
+        (place / "main.py").write_text("x")
+    git(tmp_path / "repository", "init", "-q")
+
+    content = materialise(load(folder, "agent", "{type: files, source: ../../agent}"), "agent")
+
+    found = unpack(content, tmp_path / "work")
+    assert [path.relative_to(found).as_posix() for path in found.rglob("*.py")] == ["src/main.py"]
+    assert content.record["source"] == "../../agent"
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("../../outside", "outside of the scenario's repository"),
+        ("../../../../../../../../../../../../etc/passwd", "outside of the scenario's repository"),
+        ("../link", "through a symbolic link"),
+        ("../door/outside", "through a symbolic link"),
+        ("../.git/config", "in git's own folder"),
+        ("../.GIT/config", "in git's own folder"),
+        ("../../repository/benchmarks", "outside of the scenario's repository"),
+        ("../benchmarks", "holds the scenario itself"),
+        ("../.", "holds the scenario itself"),
+        ("../benchmark", "the nearest is 'benchmarks'"),
+        ("..", "a relative path"),
+        ("../../..", "a relative path"),
+        ("agent/../../outside", "a relative path"),
+    ],
+)
+def test_files_come_from_nowhere_else(tmp_path: Path, source: str, told: str) -> None:
+    folder = tmp_path / "repository" / "benchmarks"
+    (folder / "agent").mkdir(parents=True)
+    (tmp_path / "outside").write_text("x")
+    (tmp_path / "repository" / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "repository" / "door").symlink_to(tmp_path)
+    git(tmp_path / "repository", "init", "-q")
+
+    with pytest.raises(ScenarioError) as error:
+        load(folder, "agent", f"{{type: files, source: {source}}}")
+
+    assert "fixtures.agent.source" in str(error.value)
+    assert told in str(error.value)
+
+
 def test_what_is_missing_is_told_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "note.md").write_text("x")
     loaded = load(tmp_path, "note", "{type: files, source: note.md}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from parity_support import git
 from pydantic import ValidationError
 
 from pytest_specbench.core.errors import ScenarioError
@@ -302,6 +303,7 @@ def test_what_is_named_must_lie_beside_the_scenario_without_links(tmp_path: Path
     folder = tmp_path / "benchmarks"
     (folder / "inner").mkdir(parents=True)
     (folder / "inner" / "file").write_text("x")
+    git(folder, "init", "-q")
     (folder / "link").symlink_to(tmp_path / "outside")
     (folder / "door").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe")
@@ -317,8 +319,9 @@ def test_what_is_named_must_lie_beside_the_scenario_without_links(tmp_path: Path
     assert "symbolic link" in told("link")
     assert "symbolic link" in told("door/outside")
     assert "neither a file nor a folder" in told("pipe")
-    assert "stays inside its folder" in told("../outside")
-    assert "stays inside its folder" in told("/etc/passwd")
+    fixture = key.startswith("fixtures")
+    assert ("outside of the scenario's repository" if fixture else "stays inside its folder") in told("../outside")
+    assert ("a relative path" if fixture else "stays inside its folder") in told("/etc/passwd")
 
 
 @pytest.mark.parametrize("key", ["verification.files", "fixtures.f.source"])

@@ -137,10 +137,15 @@ def test_a_path_that_leads_out_is_refused(top: Path, into: Path) -> None:
 class TestChanges:
     @pytest.fixture
     def laid(self, top: Path, into: Path) -> list[str]:
-        declare(top / "bench" / "s.scenario.yaml", "s")
-        fixtures = {"app": {"type": "files", "source": "app"}}
+        seed = {"seed": {"type": "files", "source": "../seed"}}
+        declare(top / "bench" / "s.scenario.yaml", "s", fixtures=seed)
+        fixtures = {
+            "app": {"type": "files", "source": "app"},
+            "agent": {"type": "files", "source": "../src"},
+        }
         declare(top / "other" / "t.scenario.yaml", "t", subject=["agent", "fixtures"], fixtures=fixtures)
-        for name in ("bench/verify/check.sh", "other/app/main.py", "src/agent.py", "pytest.ini", "bench/conftest.py"):
+        names = ("bench/verify/check.sh", "other/app/main.py", "src/agent.py", "pytest.ini", "bench/conftest.py")
+        for name in (*names, "seed/data.txt", "docs/text.md"):
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             (top / name).write_text("[pytest]\n")
         return lay_out(top, commit(top), into)
@@ -152,7 +157,8 @@ class TestChanges:
         assert self.found(top, into, laid) == Changes()
 
     def test_tell_of_what_judges_and_not_of_what_is_under_test(self, top: Path, into: Path, laid: list[str]) -> None:
-        for name in ("bench/verify/check.sh", "other/app/main.py", "src/agent.py", "pytest.ini"):
+        names = ("bench/verify/check.sh", "other/app/main.py", "src/agent.py", "pytest.ini")
+        for name in (*names, "seed/data.txt", "docs/text.md"):
             (top / name).write_text("another")
         (top / "bench" / "conftest.py").unlink()
         (top / "bench" / "setup.py").touch()
@@ -161,6 +167,7 @@ class TestChanges:
             "bench/conftest.py is removed; the one at main counts",
             "bench/verify/check.sh is changed; the one at main counts",
             "pytest.ini is changed; the one at main counts",
+            "seed/data.txt is changed; the one at main counts",
             "bench/setup.py is added; nothing reads it before it is at main",
         )
 

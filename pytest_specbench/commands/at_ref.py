@@ -64,9 +64,9 @@ def run_at_ref(ref: str, module: str, arguments: Sequence[str], *, near: Path) -
     ):
         folder = Path(os.path.realpath(private), "tree")
         folder.mkdir()
-        # Who looks further up, for a repository or a registry, ends here.
-        Path(private, ".git").touch()
         paths = lay_out(work_tree, commit, folder)
+        # Who looks further up, for a repository or a registry, ends here; no ref holds a file of this name.
+        Path(folder, ".git").touch()
         if not configured(folder):
             # pytest would look for its configuration further up, where anybody may have put one.
             (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")

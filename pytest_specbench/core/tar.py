@@ -11,6 +11,9 @@ from pathlib import PurePosixPath
 EPOCH = 1_577_836_800
 """Modification time of everything in an archive: 2020-01-01T00:00:00Z. Zip tools refuse times before 1980."""
 
+LEFT_OUT = frozenset({".git", "__pycache__", ".DS_Store"})
+"""Names that tools make beside the files of a folder; what is called so is neither packed nor hashed."""
+
 
 @dataclass(frozen=True)
 class TarFile:

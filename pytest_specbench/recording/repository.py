@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.git import git, repository_of
+from pytest_specbench.core.tar import LEFT_OUT
 
 ARTIFACTS = ("runs", "progress", "latest", "index.sqlite", "incidents", ".gitignore")
 """What runs leave in the artifact folder. Nothing else in there is taken for theirs."""
@@ -25,9 +26,9 @@ def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = (), named:
     """Why the repository does not hold what would run, one phrase each; empty when it does.
 
     Tracked changes count everywhere, those of submodules too, and so do marks by which git does not look at a file.
-    Untracked files count below the folder `benchmarks` and below those of `also`; where git ignores them, they count as
-    records (`.json`) below those of `also`, and at and below the paths `named`. What runs left in the artifact folder
-    `ignore` does not count.
+    Untracked files count below the folder `benchmarks`, below those of `also`, and at and below the paths `named`;
+    where git ignores them, they count as records (`.json`) below those of `also`, and at and below the paths `named`.
+    What runs left in the artifact folder `ignore`, and what no fixture takes along, does not count.
     """
     top = repository_of(benchmarks)
     answer = _git(benchmarks, "rev-parse", "--git-dir")
@@ -38,11 +39,12 @@ def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = (), named:
     status = _status(top)
     if status is None:
         return ["git status failed"]
-    wanted = [folder.resolve() for folder in (benchmarks, *also)]
+    places = [Path(os.path.realpath(path)) for path in named]
+    wanted = [*(folder.resolve() for folder in (benchmarks, *also)), *places]
     root = ignore.resolve()
     artifacts = [root / name for name in ARTIFACTS]
-    hidden = [(folder, "**/*.json") for folder in wanted[1:]]
-    hidden += [(path.resolve(), pattern) for path in named for pattern in ("", "**")]
+    hidden = [(folder.resolve(), "**/*.json") for folder in also]
+    hidden += [(path, pattern) for path in places for pattern in ("", "**")]
     if any(folder.is_relative_to(root) for folder in wanted):
         # The artifact folder's own .gitignore hides all that is in there, so it must not hide what is looked for.
         artifacts.remove(root / ".gitignore")
@@ -106,7 +108,7 @@ def tree_state(benchmarks: Path, *, ignore: Path) -> str | None:
     found = hashlib.sha256(commit.encode())
     artifacts = [ignore.resolve() / name for name in ARTIFACTS]
     for code, name in sorted(_entries(status.split("\0"), top, [benchmarks.resolve()], artifacts)):
-        if code == "??" and "__pycache__" in Path(name).parts:
+        if code == "??" and not LEFT_OUT.isdisjoint(Path(name).parts):
             continue
         content = _content(Path(top, name))
         if content is None:
@@ -173,7 +175,7 @@ def _hidden(top: Path, wanted: Sequence[tuple[Path, str]]) -> Iterator[str]:
     if found is None:
         yield "git ls-files failed"
     for name in (found or "").split("\0"):
-        if name:
+        if name and LEFT_OUT.isdisjoint(Path(name).parts):
             yield f"{name!r} is ignored by git and not tracked"
 
 

@@ -13,14 +13,14 @@ from typing import Any
 from pytest_specbench.core.errors import ScenarioError
 from pytest_specbench.core.metrics import DEFAULT_THRESHOLDS_PERCENT, METRICS, WITHOUT_DEGREES
 from pytest_specbench.core.problems import MOST, KeyPath, Problem, one_of
-from pytest_specbench.scenarios.forms import SHORT_METRICS, inside
+from pytest_specbench.scenarios.forms import SHORT_METRICS, inside, source
 from pytest_specbench.scenarios.tree import list_tree, require_file
 
 REPLAY = "replay:"
 
 
 def named_files(data: dict[str, Any]) -> Iterator[tuple[KeyPath, str, bool]]:
-    """Every path beside the scenario that the document names: its key, the path, and whether a folder will do."""
+    """Every path that the document names: its key, the path, and whether a folder will do."""
     fixtures = data.get("fixtures")
     for name, fixture in fixtures.items() if isinstance(fixtures, dict) else ():
         if isinstance(fixture, dict) and fixture.get("type") == "files":
@@ -89,7 +89,7 @@ def _files(data: dict[str, Any], folder: Path) -> Iterator[Problem]:
         if not isinstance(path, str) or (not path and keys != ("model", "name")):
             continue
         try:
-            inside(path)
+            (source if keys[-1] == "source" else inside)(path)
         except ValueError as error:
             if keys == ("model", "name"):
                 yield Problem(keys, f"the cassette {path!r} is not accepted", str(error).removeprefix("must be "))

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from pytest_specbench.core.errors import DatasetError
+from pytest_specbench.core.git import repository_of
 from pytest_specbench.core.text import one_line
 from pytest_specbench.scenarios.loader import LoadedScenario
 from pytest_specbench.scenarios.model import DATASET_REFERENCE
@@ -161,7 +162,7 @@ def _locate(registry: RegistryFile, row: RegistryRow) -> Path:
             hint="clone it, and give its folder as the dataset",
         )
     base = Path(os.path.realpath(registry.folder / url))
-    if not base.is_relative_to(_repository(registry.folder)):
+    if not base.is_relative_to(repository_of(registry.folder) or registry.folder):
         raise DatasetError(f"{url!r} climbs out of the repository", where=where, expected="a path inside it")
     where = f"{row.where}: dataset_path"
     folder = Path(os.path.realpath(base / row.dataset_path))
@@ -173,11 +174,6 @@ def _locate(registry: RegistryFile, row: RegistryRow) -> Path:
             f"there is no folder {one_line(repr(row.dataset_path))}", where=where, expected=f"a folder in {base}"
         )
     return folder
-
-
-def _repository(folder: Path) -> Path:
-    """The root of the git repository that holds `folder`, or `folder` itself."""
-    return next((parent for parent in (folder, *folder.parents) if os.path.lexists(parent / ".git")), folder)
 
 
 def _shown(path: Path | None) -> str | None:

@@ -40,12 +40,21 @@ SHORT_METRICS: Mapping[str, str] = {
 
 INSIDE = rf"^(?!/)(?!(.*/)?\.\.(/|$))[^\\{_UNSEEN}]+$"
 _inside = re.compile(INSIDE).match
+SOURCE = rf"^(\.\./)*(?!/)(?!(.*/)?\.\.(/|$))[^\\{_UNSEEN}]+$"
+_source = re.compile(SOURCE).match
 
 
 def inside(path: str) -> str:
     """A relative path that stays in its folder; raises ValueError for any other."""
     if not _inside(path) or path[-1] == "\n":
         raise ValueError("must be a relative path that stays inside its folder (no '..', no leading '/')")
+    return path
+
+
+def source(path: str) -> str:
+    """A relative path that may begin with '../'; raises ValueError for any other."""
+    if not _source(path) or path[-1] == "\n":
+        raise ValueError("must be a relative path (no leading '/'), with '..' at its beginning only, before a name")
     return path
 
 

@@ -20,6 +20,7 @@ from pytest_specbench.scenarios.forms import (
     ONE_LINE,
     SCENARIO_ID,
     SHORT_METRICS,
+    SOURCE,
     USER,
     VARIABLE,
     WORKDIR,
@@ -30,6 +31,7 @@ from pytest_specbench.scenarios.forms import (
     metric,
     parameter,
     plain_workdir,
+    source,
 )
 
 
@@ -47,6 +49,11 @@ RelativePath = Annotated[
     AfterValidator(inside),
     Field(json_schema_extra={"pattern": INSIDE}),
 ]
+SourcePath = Annotated[
+    str,
+    AfterValidator(source),
+    Field(json_schema_extra={"pattern": SOURCE}),
+]
 MetricName = Annotated[str, AfterValidator(metric), Field(json_schema_extra=_any_of_metrics)]
 Name = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
 ParameterName = Annotated[str, AfterValidator(parameter)]
@@ -58,11 +65,13 @@ Subject = Literal["agent", "model", "runner_image", "fixtures"]
 
 
 class FilesFixture(Record):
-    """Files or folders beside the scenario that are copied into the workdir."""
+    """Files or folders of the repository that are copied into the workdir."""
 
     type: Literal["files"]
-    source: RelativePath
-    """File or folder, relative to the scenario file; a folder's content is copied."""
+    source: SourcePath
+    """File or folder, relative to the scenario file, anywhere in its repository; a folder's content is copied, without
+    `.git`.
+    """
     target: RelativePath = "."
     """Folder that it goes into, relative to the workdir; made if needed."""
 

@@ -1,4 +1,4 @@
-"""Files and folders beside a scenario: which there are, and that they are nothing but plain files of its own."""
+"""Files and folders that a scenario names: which there are, and that they are plain files of its repository."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pytest_specbench.core.errors import ScenarioError
-from pytest_specbench.core.tar import TarFile, make_tar
+from pytest_specbench.core.git import repository_of
+from pytest_specbench.core.tar import LEFT_OUT, TarFile, make_tar
 from pytest_specbench.core.text import one_line
 
 MAX_FILES = 100_000
 """The most files and folders of one tree."""
 MAX_BYTES = 1_000_000_000
 """The most that the files of one tree may hold together: it is packed in memory."""
-LEFT_OUT = frozenset({"__pycache__", ".DS_Store"})
-"""What tools drop beside files as they look at them; it is neither copied nor hashed."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,16 @@ def _resolve(folder: Path, relative: str) -> tuple[Path, os.stat_result]:
     """The path and what is known of a file or folder, with no link on the way. On plain strings: it runs for every
     scenario.
     """
-    here, facts = str(folder), os.stat_result((stat.S_IFDIR, *[0] * 9))
-    for part in relative.split("/"):
+    start, below = _climbed(folder, relative) if relative.startswith("../") else (folder, relative)
+    here, facts = str(start), os.stat_result((stat.S_IFDIR, *[0] * 9))
+    for part in below.split("/"):
         if part in ("", "."):
             continue
-        below = f"{here}/{part}"
+        if part.lower() == ".git":
+            raise ScenarioError(f"{one_line(repr(relative))} lies in git's own folder", expected=_PLAIN)
+        named = f"{here}/{part}"
         try:
-            facts = os.lstat(below)
+            facts = os.lstat(named)
         except (OSError, ValueError):  # NUL or half a character is no OSError
             raise ScenarioError(
                 f"there is no {one_line(repr(relative))} beside the scenario", expected=_nearest(Path(here), part)
@@ -77,13 +79,35 @@ def _resolve(folder: Path, relative: str) -> tuple[Path, os.stat_result]:
             raise ScenarioError(
                 f"{one_line(repr(relative))} is or goes through a symbolic link, {part!r}", expected=_PLAIN
             )
-        here = below
+        here = named
     if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
         raise ScenarioError(f"{one_line(repr(relative))} is neither a file nor a folder", expected=_PLAIN)
+    if start is not folder and folder.is_relative_to(here):
+        raise ScenarioError(
+            f"{one_line(repr(relative))} holds the scenario itself: the agent would see its solution and its checks",
+            expected="a file or folder beside or below the scenario's folder, or beside one above it",
+        )
     return Path(here), facts
 
 
-_PLAIN = "plain files inside the scenario's folder, without links"
+def _climbed(folder: Path, relative: str) -> tuple[Path, str]:
+    """Where a path that begins with '../' begins, and the rest of it. Raises ScenarioError where it leaves the
+    repository; where there is none, everything but the scenario's folder is outside.
+    """
+    repository, start, rest = repository_of(folder), folder, relative
+    top = repository or folder
+    while rest.startswith("../"):
+        start, rest = start.parent, rest[3:]
+    if not start.is_relative_to(top):
+        raise ScenarioError(
+            f"{one_line(repr(relative))} lies outside of "
+            + ("the scenario's repository" if repository else "the scenario's folder, which is in no repository"),
+            expected=f"a file or folder inside {top}",
+        )
+    return start, rest
+
+
+_PLAIN = "plain files inside the scenario's repository, without links"
 
 
 def _below(root: Path) -> list[TreeFile]:

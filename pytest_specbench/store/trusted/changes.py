@@ -49,7 +49,7 @@ def changes(folder: Path, paths: Sequence[str], work_tree: Path, ref: str, there
     index = _Index(folder, scenarios)
     altered = []
     for path in paths:
-        how = _how(folder / path, work_tree / path) if _judges(path, beside) else ""
+        how = _how(folder / path, work_tree / path) if _judges(path, beside) or index.taken_along(path) else ""
         if how and not index.under_test(path):
             altered.append(f"{visible(path)} is {how}; the one at {ref} counts")
     added: list[str] = []
@@ -84,15 +84,10 @@ class _Index:
         for path in self._scenarios:
             content = _mapping(self._folder / path)
             scenario_id, subject = content.get("scenario_id"), content.get("subject")
-            fixtures, verification = content.get("fixtures"), content.get("verification")
+            verification = content.get("verification")
             if isinstance(scenario_id, str):
                 ids.setdefault(scenario_id, path)
-            given = (
-                [one.get("source") for one in fixtures.values() if isinstance(one, dict)]
-                if isinstance(fixtures, dict)
-                else []
-            )
-            sources = _places(path, given)
+            sources = _places(path, _sources(content))
             if isinstance(subject, tuple) and "fixtures" in subject:
                 tested |= sources
             files = verification.get("files") if isinstance(verification, dict) else None
@@ -107,9 +102,34 @@ class _Index:
         """The scenario by which a path is read."""
         return next((self._read[1][one] for one in _and_above(path) if one in self._read[1]), None)
 
+    @cached_property
+    def _elsewhere(self) -> set[str]:
+        """What scenarios take along from folders above their own. Only those that have a '../' in them are read."""
+        found: set[str] = set()
+        for path in self._scenarios:
+            try:
+                content = _content(self._folder / path)
+            except OSError:
+                continue
+            if b"../" in content:
+                found |= _places(path, _sources(parse(content).data))
+        return found
+
+    def taken_along(self, path: str) -> bool:
+        """Whether a file belongs to a fixture that lies elsewhere than beside its scenario."""
+        return bool(self._elsewhere) and any(one in self._elsewhere for one in _and_above(path))
+
     def under_test(self, path: str) -> bool:
         """Whether a path belongs to a fixture that is under test."""
         return any(one in self._read[2] for one in _and_above(path))
+
+
+def _sources(scenario: object) -> list[object]:
+    """Where the fixtures of a scenario come from."""
+    fixtures = scenario.get("fixtures") if isinstance(scenario, dict) else None
+    return (
+        [one.get("source") for one in fixtures.values() if isinstance(one, dict)] if isinstance(fixtures, dict) else []
+    )
 
 
 def _places(scenario: str, given: Iterable[object]) -> set[str]:
