@@ -85,11 +85,11 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments.rest = given[end + 1 :]
     try:
         _refuse_empty(arguments)
+        if arguments.command is not _run:  # pytest itself warns of them
+            _warn_of_unknown_variables()
         ref = getattr(arguments, "trusted_ref", None)
         if ref is None and "trusted_ref" in arguments:
-            ref = os.environ.get("SPEC_BENCH_TRUSTED_REF")
-        if ref == "":
-            raise UsageError("SPEC_BENCH_TRUSTED_REF is empty", hint="unset it, or give it a value")
+            ref = _trusted_ref()
         if ref is not None:
             from pytest_specbench.commands.at_ref import run_at_ref
             from pytest_specbench.store.trusted.laid_out import laid_out
@@ -101,6 +101,27 @@ def _main(argv: Sequence[str] | None) -> int:
         print(f"specbench: {error}", file=sys.stderr)
         return EXIT_NOT_FOUND if isinstance(error, RunNotFoundError) else EXIT_BLOCKED
     return code
+
+
+def _warn_of_unknown_variables() -> None:
+    from pytest_specbench.option_table import unknown_variables
+
+    for said in unknown_variables():
+        print(f"specbench: warning: {said}", file=sys.stderr)
+
+
+def _trusted_ref() -> str | None:
+    """The ref that the environment names. Raises UsageError for an empty one."""
+    from pytest_specbench.option_table import OPTIONS
+
+    option = next(option for option in OPTIONS if option.field == "trusted_ref")
+    try:
+        found = option.in_environment()
+    except ValueError as error:
+        raise UsageError(str(error), hint="unset one of them") from None
+    if found is not None and not found[0]:
+        raise UsageError(f"{found[1]} is empty", hint="unset it, or give it a value")
+    return None if found is None else found[0]
 
 
 def _refuse_empty(arguments: argparse.Namespace) -> None:

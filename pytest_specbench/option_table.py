@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import Any, Literal
 
 PORTABLE = "portable"  # as in core.baselines, which would bring pydantic into every pytest session
 APPROVAL_MODES = ("minimal", "trusted", "full-access")
+PREFIX, OTHER_PREFIX = "SPECBENCH_", "SPEC_BENCH_"
+"""What the environment variables begin with, and what they may begin with instead."""
+OTHER_VARIABLES = (
+    *("SPECBENCH_RUNNER_BASE", "SPECBENCH_WEBHOOK_URL", "SPECBENCH_WEBHOOK_SECRET"),
+    *("SPECBENCH_REQUIRE_ENGINE", "SPECBENCH_INSTRUCTION"),
+)
+"""Variables that belong to no option."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Option:
     flag: bool = False
     choices: tuple[str, ...] = ()
     environment: str | None = None
+    """The variable; one that begins with `SPEC_BENCH_` instead of `SPECBENCH_` is another name for it."""
     parse: Callable[[str], Any] = str
     purpose: Literal["run", "lock", "approve", "keep"] = "run"
     """What kind of session it belongs to; `specbench run` has those of its own kind."""
@@ -36,6 +45,22 @@ class Option:
     def ini(self) -> str:
         """The ini name."""
         return f"specbench_{self.name.replace('-', '_')}"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of its environment variable, the one to use first."""
+        name = self.environment
+        return () if name is None else (name, OTHER_PREFIX + name.removeprefix(PREFIX))
+
+    def in_environment(self) -> tuple[str, str] | None:
+        """Value and name of its environment variable; None where it is not set.
+
+        Raises ValueError where both of its names are set, and say different things.
+        """
+        found = [(os.environ[name], name) for name in self.variables if name in os.environ]
+        if len({value for value, _ in found}) > 1:
+            raise ValueError(f"{' and '.join(name for _, name in found)} are both set, and differ")
+        return found[0] if found else None
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -88,7 +113,7 @@ OPTIONS: tuple[Option, ...] = (
         "dataset that the scenarios must belong to: NAME==VERSION or NAME@VERSION from a registry, or a folder "
         "(default: the dataset that each scenario names)",
         "REF",
-        environment="SPEC_BENCH_DATASET",
+        environment="SPECBENCH_DATASET",
     ),
     Option(
         "registry",
@@ -96,22 +121,20 @@ OPTIONS: tuple[Option, ...] = (
         "registry JSON (default: the nearest registry.json at or above the scenario)",
         "PATH_OR_URL",
     ),
-    Option(
-        "scenarios", "scenarios", "only these scenario ids", "A,B", environment="SPEC_BENCH_SCENARIOS", parse=_names
-    ),
+    Option("scenarios", "scenarios", "only these scenario ids", "A,B", environment="SPECBENCH_SCENARIOS", parse=_names),
     Option(
         "agent",
         "agent",
         "who acts: a registered agent or module:Class (default: the scenario's)",
         "NAME",
-        environment="SPEC_BENCH_AGENT",
+        environment="SPECBENCH_AGENT",
     ),
     Option(
         "model",
         "model",
         "a LiteLLM model name or replay:CASSETTE (default: the scenario's)",
         "NAME",
-        environment="SPEC_BENCH_MODEL",
+        environment="SPECBENCH_MODEL",
     ),
     Option("record", "record", "record the model's replies into this cassette, or one each into FOLDER/", "CASSETTE"),
     Option("sandbox", "sandbox", "docker, local, or auto, which prefers docker and says what it chose", "NAME"),
@@ -121,7 +144,7 @@ OPTIONS: tuple[Option, ...] = (
         "output",
         "root folder of the artifacts (default: .terminalbench)",
         "PATH",
-        environment="SPEC_BENCH_ARTIFACTS",
+        environment="SPECBENCH_ARTIFACTS",
         parse=Path,
     ),
     Option("format", "format", "what is printed on stdout", choices=("table", "json")),
@@ -130,7 +153,7 @@ OPTIONS: tuple[Option, ...] = (
         "approval_mode",
         "what an agent may do unattended",
         choices=APPROVAL_MODES,
-        environment="SPEC_BENCH_APPROVAL_MODE",
+        environment="SPECBENCH_APPROVAL_MODE",
     ),
     Option("max-cost", "max_cost_usd", "cost cap in USD for all scenarios of this run together", "USD", parse=_amount),
     Option(
@@ -138,7 +161,7 @@ OPTIONS: tuple[Option, ...] = (
         "baselines",
         "folder of the approved baselines (default: baselines)",
         "PATH",
-        environment="SPEC_BENCH_BASELINES",
+        environment="SPECBENCH_BASELINES",
         parse=Path,
     ),
     Option(
@@ -176,7 +199,7 @@ OPTIONS: tuple[Option, ...] = (
         "baselines and maintainers are its own, laid out in a private folder; only what is under test comes from the "
         "work tree",
         "REF",
-        environment="SPEC_BENCH_TRUSTED_REF",
+        environment="SPECBENCH_TRUSTED_REF",
     ),
     Option("four-eyes", "four_eyes", "who approves a run is not the author of its commit", flag=True),
     Option(
@@ -184,7 +207,7 @@ OPTIONS: tuple[Option, ...] = (
         "signing_key",
         "SSH key to sign approvals with (default: git's user.signingkey, where gpg.format is ssh)",
         "PATH",
-        environment="SPEC_BENCH_SIGNING_KEY",
+        environment="SPECBENCH_SIGNING_KEY",
         purpose="approve",
     ),
     Option(
@@ -276,3 +299,19 @@ OPTIONS: tuple[Option, ...] = (
     ),
 )
 """Every option of the plugin; the documentation's table is checked against this one."""
+
+
+def unknown_variables() -> list[str]:
+    """What to say of each environment variable that looks like one of ours, and is none: it changes nothing."""
+    known = {*OTHER_VARIABLES, *(name for option in OPTIONS for name in option.variables)}
+    unknown = sorted(name for name in os.environ if name.startswith((PREFIX, OTHER_PREFIX)) and name not in known)
+    return [_said_of(name, known) for name in unknown]
+
+
+def _said_of(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # here, since every pytest session would pay for it
+
+    near = get_close_matches(name, sorted(known), n=1)
+    return f"the environment variable {name} is unknown, and changes nothing" + (
+        f"; the nearest is {near[0]}" if near else "; docs/options.md lists those that are read"
+    )

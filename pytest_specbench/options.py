@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from pytest_specbench.core.settings import Held, Settings, check_baselines_are_found, placed
-from pytest_specbench.option_table import OPTIONS, Option
+from pytest_specbench.option_table import OPTIONS, Option, unknown_variables
 
 if TYPE_CHECKING:
     from pytest_specbench.store.trusted.laid_out import LaidOut
@@ -154,6 +154,12 @@ def _place(config: pytest.Config) -> _Place:
     return _Place(root, root, here, config.rootpath)
 
 
+def warn_of_unknown_variables(config: pytest.Config) -> None:
+    """Say which environment variables look like ours and are not: what they were meant to set is not set."""
+    for said in unknown_variables():
+        config.issue_config_time_warning(pytest.PytestConfigWarning(said), stacklevel=2)
+
+
 def check_permissions(config: pytest.Config, settings: Settings) -> None:
     """Raise pytest.UsageError when this user may not ask for these settings. A worker's controller has done so."""
     none = settings.incidents == "none" and settings.sources["incidents"].startswith("command line")
@@ -188,9 +194,13 @@ def _value(option: Option, config: pytest.Config, given_by: argparse.Namespace |
     given = getattr(config.option if given_by is None else given_by, _destination(option))
     if given is not None:
         return _parsed(option, given, "command line"), "command line"
-    if option.environment and option.environment in os.environ:
-        source = f"environment {option.environment}"
-        return _parsed(option, os.environ[option.environment], source), source
+    try:
+        found = option.in_environment()
+    except ValueError as error:
+        raise pytest.UsageError(f"{option.option}: {error}; unset one of them") from None
+    if found is not None:
+        source = f"environment {found[1]}"
+        return _parsed(option, found[0], source), source
     try:
         ini = config.getini(option.ini)
     except (TypeError, ValueError, pytest.UsageError) as error:

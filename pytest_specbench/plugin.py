@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "-p no:specbench-hooks leaves scenarios without a verdict; to do without, -p no:specbench"
         )
+    if not hasattr(config, "workerinput"):
+        options.warn_of_unknown_variables(config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -85,10 +85,18 @@ def _project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, work
     """No setting of whoever runs the tests reaches the project under test."""
     from scenario_files import Project
 
+    from pytest_specbench.option_table import OPTIONS
+
+    ours = {name for option in OPTIONS for name in option.variables}
     for name in list(os.environ):
-        if name.startswith(("SPEC_BENCH_", "PYTEST_XDIST", "GITHUB_", "GITLAB_", "CI_")) or name in {
-            "PYTEST_ADDOPTS",
-            "CI",
-        }:
+        if (
+            name in ours
+            or name.startswith(("PYTEST_XDIST", "GITHUB_", "GITLAB_", "CI_"))
+            or name
+            in {
+                "PYTEST_ADDOPTS",
+                "CI",
+            }
+        ):
             monkeypatch.delenv(name)
     return Project(pytester, workers=workers)

@@ -95,7 +95,7 @@ type Command = Callable[..., Answer]
 
 def command_line(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line, in an empty folder that is nobody's."""
-    for name in ("SPEC_BENCH_ARTIFACTS", "SPEC_BENCH_BASELINES"):
+    for name in ("SPECBENCH_ARTIFACTS", "SPECBENCH_BASELINES"):
         monkeypatch.delenv(name, raising=False)
     (path / "pytest.ini").write_text("[pytest]\n")
     monkeypatch.chdir(path)

@@ -228,7 +228,7 @@ def test_pytest_itself_does_the_same_from_anywhere(change: Project, folder: str,
 def test_a_reference_of_the_environment_counts_and_moves_no_unit_tests(
     change: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPEC_BENCH_TRUSTED_REF", "trusted")
+    monkeypatch.setenv("SPECBENCH_TRUSTED_REF", "trusted")
     change.file("bench/app/run.sh", BROKEN)
     change.file("bench/test_ok.py", "def test_ok():\n    assert False\n")
     removed(change, "baselines")
@@ -483,7 +483,7 @@ def test_an_empty_value_is_none(project: Project, words: list[str], capsys: pyte
 
 def test_an_empty_variable_is_none(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.scenario()
-    monkeypatch.setenv("SPEC_BENCH_TRUSTED_REF", "")
+    monkeypatch.setenv("SPECBENCH_TRUSTED_REF", "")
 
     assert project.run().code == 4
     assert project.specbench("run", ".").code == 2

@@ -414,7 +414,7 @@ class TestGc:
         assert "no run was removed" in answer.err
         assert len(here(tmp_path)) == 4
 
-    @pytest.mark.parametrize("named_by", ["--baselines", "environment SPEC_BENCH_BASELINES", "ini specbench_baselines"])
+    @pytest.mark.parametrize("named_by", ["--baselines", "environment SPECBENCH_BASELINES", "ini specbench_baselines"])
     def test_a_named_folder_of_baselines_that_is_not_there_keeps_everything(
         self, specbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
     ) -> None:
@@ -424,7 +424,7 @@ class TestGc:
         elif named_by.startswith("ini"):
             (tmp_path / "pytest.ini").write_text("[pytest]\nspecbench_baselines = basline\n")
         else:
-            monkeypatch.setenv("SPEC_BENCH_BASELINES", "basline")
+            monkeypatch.setenv("SPECBENCH_BASELINES", "basline")
 
         answer = specbench(*arguments)
 

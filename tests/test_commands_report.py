@@ -435,13 +435,13 @@ class TestPlace:
             place_here()
 
     def test_command_line_environment_ini_default(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("SPEC_BENCH_ARTIFACTS", raising=False)
+        monkeypatch.delenv("SPECBENCH_ARTIFACTS", raising=False)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "pytest.ini").write_text("[pytest]\n")
         assert place_here().output == tmp_path / ".terminalbench"
         (tmp_path / "pytest.ini").write_text("[pytest]\nspecbench_output = ini\n")
         assert place_here().output == tmp_path / "ini"
-        monkeypatch.setenv("SPEC_BENCH_ARTIFACTS", "environment")
+        monkeypatch.setenv("SPECBENCH_ARTIFACTS", "environment")
         assert place_here().output == tmp_path / "environment"
         assert place_here({"output": "given"}).output == tmp_path / "given"
 

@@ -493,7 +493,7 @@ def test_a_real_shell_never_runs_what_was_thought_to_be_denied(jail: Path, shell
 
     @given(text=st.lists(FRAGMENTS, min_size=1, max_size=9).map("".join))
     @settings(
-        max_examples=int(os.environ.get("SPECBENCH_SHELL_EXAMPLES", "150")),
+        max_examples=int(os.environ.get("SHELL_EXAMPLES", "150")),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -2,7 +2,7 @@
 
 Valid files are mutated by their structure (keys and values taken away, replaced, repeated, nested) and by their bytes.
 In CI the examples are always the same few. For a long run of others:
-SPECBENCH_FUZZ_EXAMPLES=20000 pytest tests/test_fuzz_loaders.py
+FUZZ_EXAMPLES=20000 pytest tests/test_fuzz_loaders.py
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from pytest_specbench.store.baselines.records import Trust, read_baselines
 from pytest_specbench.store.lock import read_lock
 from pytest_specbench.store.trees import FolderTree
 
-EXAMPLES = int(os.environ.get("SPECBENCH_FUZZ_EXAMPLES", "250"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "250"))
 LONGEST = 60_000
 """Characters of an error, however large the file."""
 
 fuzzed = settings(
     max_examples=EXAMPLES,
-    derandomize="SPECBENCH_FUZZ_EXAMPLES" not in os.environ,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),

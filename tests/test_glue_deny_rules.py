@@ -123,5 +123,5 @@ def test_validate_says_the_same(agents: Project) -> None:
     assert "0 of 1 scenario files are valid" in ran.out
     agents.scenario(agent={"name": "silence:Policed"}, **DENY)
     assert agents.specbench("validate", "demo.scenario.yaml").code == 0
-    agents.pytester._monkeypatch.setenv("SPEC_BENCH_AGENT", "oracle")
+    agents.pytester._monkeypatch.setenv("SPECBENCH_AGENT", "oracle")
     assert "in place of 'silence:Policed'" in agents.specbench("validate", "demo.scenario.yaml").err

@@ -128,13 +128,54 @@ def expected(value: Any, project: Project) -> Any:
 
 
 def test_the_variables_of_the_contract() -> None:
-    assert {each.environment for each in OPTIONS if each.environment} >= {
+    assert {name for each in OPTIONS for name in each.variables} >= {
         "SPEC_BENCH_DATASET",
         "SPEC_BENCH_SCENARIOS",
         "SPEC_BENCH_AGENT",
         "SPEC_BENCH_MODEL",
         "SPEC_BENCH_ARTIFACTS",
     }
+
+
+class TestVariables:
+    def test_the_other_prefix_means_the_same(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SPEC_BENCH_AGENT", "nop")
+        assert read(project, "agent") == ("nop", "environment SPEC_BENCH_AGENT")
+
+        monkeypatch.setenv("SPECBENCH_AGENT", "nop")
+        assert read(project, "agent") == ("nop", "environment SPECBENCH_AGENT")
+
+    def test_two_that_differ_are_an_error(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        project.scenario()
+        for prefix, name in (("SPEC_BENCH_", "baselines"), ("SPECBENCH_", "elsewhere")):
+            monkeypatch.setenv(f"{prefix}BASELINES", name)
+
+        ran, listed = project.run(), project.specbench("report")
+
+        assert (ran.code, listed.code) == (4, 2)
+        for said in (ran.err, listed.err):
+            assert "SPECBENCH_BASELINES and SPEC_BENCH_BASELINES are both set, and differ" in said
+
+    def test_an_empty_one_is_an_error_of_every_command(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SPECBENCH_BASELINES", "")
+
+        listed = project.specbench("report")
+
+        assert (listed.code, "SPECBENCH_BASELINES is empty" in listed.err) == (2, True)
+
+    def test_one_that_nobody_knows_is_a_warning(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SPECBENCH_DATASTE", "demo==1.0")
+        monkeypatch.setenv("SPECBENCH_RUNNER_BASE", "debian")
+        project.scenario()
+        said = "the environment variable SPECBENCH_DATASTE is unknown, and changes nothing; the nearest is "
+
+        ran, validated = project.run(), project.specbench("validate", ".")
+
+        assert ran.judged() == ("provisional", "verified")
+        assert said + "SPECBENCH_DATASET" in ran.out
+        assert validated.code == 0
+        assert said + "SPECBENCH_DATASET" in validated.err
+        assert "SPECBENCH_RUNNER_BASE" not in ran.out + validated.err
 
 
 class TestWrongValues:

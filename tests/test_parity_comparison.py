@@ -230,7 +230,7 @@ def test_the_folder_of_the_baselines_is_an_option(project: Project, monkeypatch:
     assert project.run().judged() == ("provisional", "verified")
 
     assert project.run("--specbench-baselines=approved").judged() == ("pass", "verified")
-    monkeypatch.setenv("SPEC_BENCH_BASELINES", str(project.path / "approved"))
+    monkeypatch.setenv("SPECBENCH_BASELINES", str(project.path / "approved"))
     assert project.run().judged() == ("pass", "verified")
 
 

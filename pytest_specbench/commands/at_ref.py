@@ -22,6 +22,7 @@ from pytest_specbench.commands.place import configured
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.core.git import commit_of, superproject_of, top_level
 from pytest_specbench.core.status import Cause
+from pytest_specbench.option_table import OPTIONS
 from pytest_specbench.store.trusted.changes import add, changes, listed
 from pytest_specbench.store.trusted.environment import installed_from
 from pytest_specbench.store.trusted.laid_out import ENVIRONMENT, LaidOut
@@ -33,9 +34,6 @@ WRITTEN = frozenset(
 """Options of pytest and its plugins that name a file to write: that is relative to where the command was given."""
 SHORT = ("-c", "-p")
 """Short options of pytest whose value may be a path."""
-OWN_VARIABLES = "SPEC_BENCH_"
-ARTIFACTS = "SPEC_BENCH_ARTIFACTS"
-"""Names what is written."""
 OURS = frozenset({"--specbench-output", "--output", "--specbench-record", "--record"})
 """Options of ours that name one; the settings read them."""
 
@@ -140,8 +138,9 @@ class Moved:
             found["PYTHONPATH"] = os.pathsep.join(self.path(one) for one in entries)
         if "PYTEST_ADDOPTS" in found:
             found["PYTEST_ADDOPTS"] = shlex.join(self.arguments(shlex.split(found["PYTEST_ADDOPTS"])))
-        own = {name: value for name, value in found.items() if name.startswith(OWN_VARIABLES) and name != ARTIFACTS}
-        return found | {name: self.path(value) for name, value in own.items()}
+        # The output names what is written, and stays where it was meant to be.
+        ours = [name for option in OPTIONS if option.field != "output" for name in option.variables]
+        return found | {name: self.path(found[name]) for name in ours if name in found}
 
 
 def _names_of(record: LaidOut) -> Iterator[Path]:

@@ -7,7 +7,6 @@ itself is not even imported; the tests hold this reading of its files against py
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from iniconfig import IniConfig, ParseError
 from pytest_specbench.core.errors import SpecbenchError, UsageError
 from pytest_specbench.core.git import repository_of
 from pytest_specbench.core.settings import Settings, check_baselines_are_found, placed
-from pytest_specbench.option_table import OPTIONS
+from pytest_specbench.option_table import OPTIONS, Option
 from pytest_specbench.recording.folder import check_output
 
 FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
@@ -65,10 +64,12 @@ def place_here(given: Mapping[str, str | None] | None = None) -> Place:
         option = next(option for option in OPTIONS if option.name == name)
         found: Any = (given or {}).get(name)
         source = f"--{name}"
-        if found is None and option.environment:
-            found, source = os.environ.get(option.environment) or None, f"environment {option.environment}"
+        if found is None and (named := _in_environment(option)):
+            found, source = named[0], f"environment {named[1]}"
         if found is None:
-            found, source = ini.get(option.ini) or None, f"ini {option.ini}"
+            found, source = ini.get(option.ini), f"ini {option.ini}"
+        if found == "":
+            raise UsageError(f"{name} from {source} is empty", hint="leave it out, or give it a value")
         try:
             return (None, None) if found is None else (option.parse(str(found)), source)
         except ValueError as error:
@@ -92,6 +93,13 @@ def place_here(given: Mapping[str, str | None] | None = None) -> Place:
         keep_days=value("keep-days")[0],
         baselines_from=value("baselines")[1],
     )
+
+
+def _in_environment(option: Option) -> tuple[str, str] | None:
+    try:
+        return option.in_environment()
+    except ValueError as error:
+        raise UsageError(f"--{option.name}: {error}", hint="unset one of them") from None
 
 
 def configuration(here: Path) -> tuple[Path, Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from pytest_specbench.sandboxes.output import ONE_STREAM
 _MAX_OUTPUT = 1_000_000
 _CONTROL_SEC = 30.0
 _WILD = re.compile(r"([*?]+)")
-_TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable that marks processes
+_TOKEN = "_SPECBENCH_EXEC"  # noqa: S105 - the name of a variable that marks processes
 _READ = 'for f in {glob}; do [ -f "$f" ] && printf "%s\\0" "$f" && cat <"$f" && printf "\\0"; done; exit 0'
 _KILL = """
 while :; do

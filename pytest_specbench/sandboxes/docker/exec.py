@@ -19,7 +19,7 @@ from docker.errors import NotFound
 from pytest_specbench.core.errors import InfrastructureError
 from pytest_specbench.sandboxes.closing import closed_error
 
-TOKEN = "SPECBENCH_EXEC"  # noqa: S105 - the name of a variable, no secret
+TOKEN = "_SPECBENCH_EXEC"  # noqa: S105 - the name of a variable, no secret
 IDLE_SEC = 0.5
 """How long an open stream may be silent before the engine is asked whether the command is still there."""
 CANNOT_RUN, NOT_FOUND, KILLED = 126, 127, 137

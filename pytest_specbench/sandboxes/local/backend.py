@@ -38,7 +38,7 @@ KEPT = "kept"
 """Key of the note that marks a kept sandbox: what it was made for."""
 KILL_SEC = 15
 """How long a command that is cut short may take to end."""
-SANDBOX_TOKEN, EXEC_TOKEN = "SPECBENCH_SANDBOX", "SPECBENCH_EXEC"
+SANDBOX_TOKEN, EXEC_TOKEN = "_SPECBENCH_SANDBOX", "_SPECBENCH_EXEC"
 
 
 class LocalBackend:
