@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from approval_support import BEN, MARA, approved, as_made_once, entries, latest,
 from parity_support import commit, git
 from scenario_files import Project, Ran, command
 from store_support import Person, person
+
+from pytest_specbench.reporting.approvals import list_text
+from pytest_specbench.store.baselines.records import Trust, read_all
+from pytest_specbench.store.trees import FolderTree
 
 
 @pytest.fixture
@@ -100,6 +105,16 @@ class TestApproving:
             first["baseline_id"]: "retired",
             second["baseline_id"]: "active",
         }
+
+    def test_the_list_says_what_counts_and_for_what(self, passed: Project) -> None:
+        approved(passed, "--expires", "2999-01-01")
+        baselines = read_all(FolderTree(passed.path / "baselines"), Trust("off"))
+        (one,) = baselines.records.values()
+
+        on_time, too_late = (list_text(baselines, {}, date(2998, 12, 31) + timedelta(days)) for days in (0, 1))
+
+        assert re.search(rf"{one.baseline_id} +active +demo .* local; command; {re.escape(one.host_class)}$", on_time)
+        assert " expired " in too_late
 
     def test_a_dry_run_shows_old_and_new_side_by_side_and_writes_nothing(self, passed: Project) -> None:
         approved(passed)
@@ -351,6 +366,7 @@ class TestAcknowledging:
         ended = kept.specbench("ack", "--scenario", "demo", "--withdraw", "--reason", "mended upstream")
 
         assert ended.code == 0, ended.err
+        assert re.search(r"^  demo +ended ", kept.specbench("baseline", "list").out, re.MULTILINE)
         commit(kept)
         assert kept.run().code == 1
         assert kept.specbench("ack", "--scenario", "demo", "--withdraw", "--reason", "again").code == 4

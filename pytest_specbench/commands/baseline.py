@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,19 +136,26 @@ def _approve(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _list(arguments: argparse.Namespace, settings: Settings) -> int:
-    from pytest_specbench.reporting.approvals import list_text
+    from pytest_specbench.reporting.approvals import is_expired, list_text, what_for
 
     everything = _everything(settings)
-    trail = _of_scenario(everything.trail, arguments.scenario)
+    everything = replace(everything, trail=_of_scenario(everything.trail, arguments.scenario))
     candidates = _candidates(settings, arguments.scenario)
+    today = datetime.now(UTC).date()
     if arguments.format == "json":
         rows = [
-            {"baseline_id": name, "status": one.status.value, **one.approval.entry.model_dump(mode="json")}
-            for name, one in trail.baselines.items()
+            {
+                "baseline_id": name,
+                "status": one.status.value,
+                "expired": is_expired(one, everything.records[name], today),
+                "for": what_for(everything.records[name]),
+                **one.approval.entry.model_dump(mode="json"),
+            }
+            for name, one in everything.trail.baselines.items()
         ]
         print(json.dumps({"baselines": rows, "candidates": candidates}, indent=2))
     else:
-        print(list_text(trail, candidates))
+        print(list_text(everything, candidates, today))
     return EXIT_PASS
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from pytest_specbench.approvals.proposals import Proposal
-from pytest_specbench.core.approval.audit import BaselineHistory, Trail
+from pytest_specbench.core.approval.audit import BaselineHistory, Filed, Trail
 from pytest_specbench.core.approval.baselines import BaselineRecord
 from pytest_specbench.core.metrics import METRICS, MetricSummary
 from pytest_specbench.core.records import Scalar
+from pytest_specbench.core.transitions import BaselineStatus
 from pytest_specbench.reporting.text import aligned, printable
 from pytest_specbench.reporting.values import UNKNOWN, show_delta, show_value
+from pytest_specbench.store.baselines.records import Baselines
 
 
 def proposal_text(proposal: Proposal) -> str:
@@ -58,37 +61,57 @@ def record_text(record: BaselineRecord, history: BaselineHistory) -> str:
     return "\n".join([*lines, "", *aligned(rows), "", "under test:", *_facts(record.fingerprint.subject)])
 
 
-def list_text(trail: Trail, candidates: Mapping[str, str]) -> str:
-    """Every baseline, oldest first, then the acknowledgements, then what the history of runs would allow.
+def list_text(baselines: Baselines, candidates: Mapping[str, str], today: date) -> str:
+    """Every baseline, oldest first, with what it counts for; then the acknowledgements and whether they hold; then what
+    the history of runs would allow.
 
     `candidates`: for each scenario how far its newest run is on its way, in a few words.
     """
-    rows = [("baseline", "status", "scenario", "approved", "by", "proof")]
-    for baseline_id, history in trail.baselines.items():
-        entry = history.approval.entry
-        rows.append(
-            (baseline_id, history.status.value, entry.scenario_id, f"{entry.at:%Y-%m-%d}", entry.by, _proof(history))
-        )
+    rows = [("baseline", "status", "scenario", "approved", "by", "proof", "for")]
+    for baseline_id, history in baselines.trail.baselines.items():
+        entry, record = history.approval.entry, baselines.records[baseline_id]
+        status = "expired" if is_expired(history, record, today) else history.status.value
+        approved = (f"{entry.at:%Y-%m-%d}", entry.by, _proof(history))
+        rows.append((baseline_id, status, entry.scenario_id, *approved, "; ".join(what_for(record).values())))
     shown = aligned([tuple(map(printable, row)) for row in rows])
-    lines = shown if trail.baselines else ["no baseline was approved yet"]
-    known = [filed.entry for filed in trail.entries if filed.entry.acknowledged is not None]
+    lines = shown if baselines.trail.baselines else ["no baseline was approved yet"]
+    known = [filed for filed in baselines.trail.entries if filed.entry.acknowledged is not None]
     if known:
         lines += ["", "acknowledged regressions:"]
-        lines += aligned(
-            [
-                (
-                    f"  {printable(entry.scenario_id)}",
-                    f"until {entry.acknowledged.until}",
-                    entry.acknowledged.cause.value,
-                    printable(f"by {entry.by}: {entry.reason}"),
-                )
-                for entry in known
-                if entry.acknowledged is not None
-            ]
-        )
+        lines += aligned([_acknowledged(filed, baselines.trail, today) for filed in known])
     if candidates:
         lines += ["", "candidates:", *(f"  {printable(name)}: {printable(how)}" for name, how in candidates.items())]
     return "\n".join(lines)
+
+
+def what_for(record: BaselineRecord) -> dict[str, str]:
+    """What a baseline is compared with: runs in this sandbox, of this agent, model and host class, where it says so."""
+    found = {name: record.fingerprint.instrument.get(name) for name in ("sandbox", "agent", "model")}
+    return {name: str(value) for name, value in {**found, "host_class": record.host_class}.items() if value is not None}
+
+
+def is_expired(history: BaselineHistory, record: BaselineRecord, today: date) -> bool:
+    """Whether a baseline is active, and a run is blocked all the same, for its day is over."""
+    return history.status is BaselineStatus.ACTIVE and record.expires_on is not None and today >= record.expires_on
+
+
+def _acknowledged(filed: Filed, trail: Trail, today: date) -> tuple[str, ...]:
+    entry = filed.entry
+    if entry.acknowledged is None:
+        return ()
+    until = entry.acknowledged.until
+    if today >= until:
+        state = f"over since {until}"
+    elif filed in trail.acknowledgements(entry.scenario_id, {entry.key}, today):
+        state = f"until {until}"
+    else:
+        state = "ended"  # withdrawn, or a newer baseline was approved
+    return (
+        f"  {printable(entry.scenario_id)}",
+        state,
+        entry.acknowledged.cause.value,
+        printable(f"by {entry.by}: {entry.reason}"),
+    )
 
 
 def _side_by_side(old: BaselineRecord | None, new: BaselineRecord) -> list[str]:
