@@ -15,7 +15,7 @@ from pytest_specbench.incidents.specs import Spec
 from pytest_specbench.reporting.failure import rerun_command
 from pytest_specbench.reporting.markdown import code, fence
 from pytest_specbench.reporting.text import cut, printable, printable_lines
-from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
+from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_status, show_value
 
 BODY_LIMIT = 50_000
 """Characters of a ticket's text; GitHub takes 65,536, and links and marks are still to come."""
@@ -63,8 +63,10 @@ class Story:
 
     def _body(self) -> str:
         run = self.run
+        status = show_status(run.status, run.comparison.baseline_id)
+        what = "**failed**" if status == "failed" else f"is a **{status}**"
         intro = (
-            f"{self._code(run.scenario_id)} ({self._code(run.display_name)}) is a **{run.status}**: "
+            f"{self._code(run.scenario_id)} ({self._code(run.display_name)}) {what}: "
             f"{show_cause(run.cause)}. {self._code(run.owner_rotation)} is to look at it."
         )
         return fitting(
@@ -92,9 +94,10 @@ class Story:
 
     def _facts(self) -> str:
         run, link = self.run, ci_link(self.environ)
+        status = show_status(run.status, run.comparison.baseline_id)
         place = self.folder.relative_to(self.output) if self.folder.is_relative_to(self.output) else self.folder
         rows = [
-            ("status", f"{run.status} ({show_cause(run.cause)})" + (", flaky" if run.flaky else "")),
+            ("status", f"{status} ({show_cause(run.cause)})" + (", flaky" if run.flaky else "")),
             ("owner", self._code(run.owner_rotation)),
             (
                 "commit",

@@ -10,7 +10,7 @@ from pytest_specbench.core.metrics import METRICS
 from pytest_specbench.core.records import BenchmarkRun, CheckResult, Scalar, TrialRecord
 from pytest_specbench.core.status import EXIT_BLOCKED, Outcome
 from pytest_specbench.reporting.text import aligned, printable, printable_lines
-from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
+from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_change, show_delta, show_status, show_value
 
 TAIL_LINES = 20
 """How much of the end of post-test.txt is shown."""
@@ -28,7 +28,7 @@ def failure_text(run: BenchmarkRun, folder: Path | str) -> str:
 
 
 def regression_text(run: BenchmarkRun, folder: Path | str, *, tail: str = "") -> str:
-    """Why a scenario is a regression: reason, metrics, failing checks, subject, artifacts, next command.
+    """Why a scenario failed: reason, metrics, failing checks, subject, artifacts, next command.
 
     `folder` is the run folder, `tail` the end of post-test.txt, of which the last 20 lines are shown.
     """
@@ -58,7 +58,8 @@ def blocked_text(run: BenchmarkRun, folder: Path | str, *, tail: str = "") -> st
 
 
 def _head(run: BenchmarkRun) -> list[str]:
-    title = f"{run.scenario_id} ({run.display_name}): {run.status}, {show_cause(run.cause)}"
+    status = show_status(run.status, run.comparison.baseline_id)
+    title = f"{run.scenario_id} ({run.display_name}): {status}, {show_cause(run.cause)}"
     return [printable(title), *(f"  {line}".rstrip(" ") for line in printable_lines(run.notes))]
 
 
@@ -134,10 +135,7 @@ def _subject(run: BenchmarkRun) -> tuple[str, list[str]]:
     if run.comparison.baseline_id is None:
         now: Mapping[str, Scalar] = run.fingerprint.subject if run.fingerprint else {}
         return "under test:", [f"{printable(name)}: {_scalar(value)}" for name, value in now.items()]
-    changed = [
-        f"{printable(change.name)}: {_scalar(change.baseline)} -> {_scalar(change.measured)}"
-        for change in run.comparison.subject_changes
-    ]
+    changed = [printable(show_change(change)) for change in run.comparison.subject_changes]
     return "changed under test since the baseline:", changed or ["nothing that the fingerprint holds"]
 
 

@@ -10,10 +10,12 @@ from pytest_specbench.reporting.incident import IncidentReport
 from pytest_specbench.reporting.report import Report, ScenarioReport
 from pytest_specbench.reporting.table import MARKS
 from pytest_specbench.reporting.text import printable, printable_lines
-from pytest_specbench.reporting.values import show_cause, show_delta, show_value
+from pytest_specbench.reporting.values import show_cause, show_change, show_delta, show_status, show_value
 
 type Shown = Callable[[str], str]
 """A text as inline code, without secrets."""
+
+_PLAIN = re.compile(r"(?! )[^`|\\]+(?<! )")
 
 _TITLES = ("", "scenario", "status", "cause", "trials", "runtime", "delta", "peak memory", "delta", "steps")
 
@@ -44,10 +46,13 @@ def render_markdown(report: Report, redact: Callable[[str], str] = str) -> str:
 def code(text: str) -> str:
     """The text as inline code, fit for a table cell.
 
-    Every character that Markdown could read is an entity, which is never structure: a backslash before a pipe and
-    backticks in backticks are read differently from one renderer to the next.
+    A backslash before a pipe and backticks in backticks are read differently from one renderer to the next. A text with
+    one of these is written with entities, which are never structure; any other stands as it is, for who reads it raw.
     """
-    escaped = re.sub(r"[^A-Za-z0-9 ./\u0080-\U0010ffff-]", lambda match: f"&#{ord(match[0])};", printable(text))
+    text = printable(text)
+    if _PLAIN.fullmatch(text):
+        return f"`{text}`"
+    escaped = re.sub(r"[^A-Za-z0-9 ./\u0080-\U0010ffff-]", lambda match: f"&#{ord(match[0])};", text)
     return f"<code>{escaped}</code>"
 
 
@@ -68,7 +73,7 @@ def _scenario(scenario: ScenarioReport, shown: Shown) -> str:
     return _row(
         MARKS[scenario.status][0],
         shown(scenario.scenario_id),
-        scenario.status.value,
+        show_status(scenario.status, scenario.baseline_id),
         show_cause(scenario.cause),
         str(scenario.trials),
         show_value("runtime_ms", scenario.runtime_ms),
@@ -80,7 +85,8 @@ def _scenario(scenario: ScenarioReport, shown: Shown) -> str:
 
 
 def _is_plain(scenario: ScenarioReport) -> bool:
-    return scenario.status is Status.PASS and scenario.cause is Cause.VERIFIED and not scenario.notes
+    as_ever = not scenario.notes and not scenario.subject_changes
+    return scenario.status is Status.PASS and scenario.cause is Cause.VERIFIED and as_ever
 
 
 def _incident(incident: IncidentReport, shown: Shown) -> str:
@@ -93,4 +99,6 @@ def _incident(incident: IncidentReport, shown: Shown) -> str:
 def _notes(scenario: ScenarioReport, shown: Shown, redact: Callable[[str], str]) -> str:
     title = f"### {MARKS[scenario.status][0]} {shown(scenario.scenario_id)}: {show_cause(scenario.cause)}"
     owner = f"Owner: {shown(scenario.owner_rotation)}, artifacts: {shown(scenario.artifacts_path)}"
-    return "\n\n".join([title, *([fence(redact(scenario.notes))] if scenario.notes.strip() else []), owner])
+    changed = [f"- changed under test: {shown(show_change(change))}" for change in scenario.subject_changes]
+    notes = [fence(redact(scenario.notes))] if scenario.notes.strip() else []
+    return "\n\n".join([title, *notes, *(["\n".join(changed)] if changed else []), owner])

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from pytest_specbench.core.metrics import MetricSummary
 from pytest_specbench.core.model import Record
-from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun, KeptSandbox
+from pytest_specbench.core.records import ArtifactPaths, BenchmarkRun, KeptSandbox, SubjectChange
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause, Status
 from pytest_specbench.reporting.incident import IncidentReport
@@ -94,6 +94,8 @@ class ScenarioReport(Record):
     """Delta of `peak_memory_mb` against the baseline in percent; null where there is nothing to compare."""
     baseline_id: str | None
     """The active baseline that it was compared with; null: none."""
+    subject_changes: tuple[SubjectChange, ...] = ()
+    """What is under test and differs from that baseline's, for example `agent.command`."""
     trials: int
     """Trials that count."""
     trials_repeated: int
@@ -282,6 +284,7 @@ def scenario_report(run: BenchmarkRun) -> ScenarioReport:
         peak_memory_mb=_value(run, "peak_memory_mb"),
         memory_delta_percent=run.comparison.memory_percent,
         baseline_id=run.comparison.baseline_id,
+        subject_changes=run.comparison.subject_changes,
         trials=len(run.trials) - repeated,
         trials_repeated=repeated,
         trials_resumed=len(run.trials) if run.resumed else sum(trial.resumed for trial in run.trials),

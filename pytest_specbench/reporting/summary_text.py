@@ -11,7 +11,7 @@ from pytest_specbench.reporting.markdown import code, fence
 from pytest_specbench.reporting.summary import ScenarioSummary, SummaryReport
 from pytest_specbench.reporting.table import COLORS, MARKS, NARROWEST, counts
 from pytest_specbench.reporting.text import cell_width, encodes, pad, printable, wrap
-from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
+from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_change, show_delta, show_status, show_value
 
 _TITLES = ("status", "runtime", "peak memory", "baseline", "approval", "run", "executed (UTC)", "alert")
 _GAP, _INDENT, _RESET = "  ", "    ", "\x1b[0m"
@@ -79,7 +79,7 @@ def _row(*cells: str) -> str:
 def _cells(scenario: ScenarioSummary) -> tuple[str, ...]:
     """What stands below the titles."""
     return (
-        scenario.status.value,
+        show_status(scenario.status, scenario.baseline_id),
         _with_delta("runtime_ms", scenario.runtime_ms, scenario.runtime_delta_percent),
         _with_delta("peak_memory_mb", scenario.peak_memory_mb, scenario.memory_delta_percent),
         scenario.baseline_id or UNKNOWN,
@@ -126,7 +126,7 @@ def _deltas(comparison: Comparison | None) -> Iterator[str]:
         if metric.tracked or metric.result != "not compared":
             yield _delta(metric)
     for change in comparison.subject_changes:
-        yield f"subject {change.name}: {change.baseline} -> {change.measured}"
+        yield f"changed under test: {show_change(change)}"
     yield from chain(comparison.diff)
 
 
@@ -140,4 +140,4 @@ def _delta(metric: MetricComparison) -> str:
 
 def _counts(report: SummaryReport) -> str:
     missing = f"; {len(report.problems)} could not be shown in full" if report.problems else ""
-    return counts(report.summary) + missing
+    return counts(report.summary, report.scenarios) + missing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -11,7 +11,7 @@ from pytest_specbench.reporting.incident import incident_line
 from pytest_specbench.reporting.kept import kept_lines
 from pytest_specbench.reporting.report import Report, ScenarioReport, Summary
 from pytest_specbench.reporting.text import cell_width, encodes, pad, printable, wrap
-from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_delta, show_value
+from pytest_specbench.reporting.values import UNKNOWN, show_cause, show_change, show_delta, show_status, show_value
 
 MARKS: Mapping[Status, tuple[str, str]] = {
     Status.PASS: ("✓", "+"),
@@ -106,7 +106,7 @@ class _Table:
         lines.append("")
         lines += [self.text(line) for line in kept_lines(report.kept)]
         lines += self.wrap(_resumed(report)) if report.resumed else []
-        lines += self.wrap(counts(report.summary, missing=len(report.missing_verdicts)))
+        lines += self.wrap(counts(report.summary, report.scenarios, missing=len(report.missing_verdicts)))
         lines.append(f"artifacts: {self.text(report.run_folder)}")
         lines.append(f"specbench: exit {report.exit_code}: {self.text(report.exit_reason)}")
         return lines
@@ -117,7 +117,7 @@ class _Table:
     def _columns(self) -> list[_Column]:
         scenarios = self.report.scenarios
         columns = [
-            _Column("status", tuple(scenario.status.value for scenario in scenarios)),
+            _Column("status", tuple(show_status(scenario.status, scenario.baseline_id) for scenario in scenarios)),
             _Column("trials", tuple(str(scenario.trials) for scenario in scenarios)),
             self._column("runtime", self._runtime),
             self._column("peak memory", self._memory),
@@ -154,7 +154,7 @@ class _Table:
     def _row(self, mark: str, name: str, cells: Sequence[str], status: Status | None = None) -> str:
         padded = [pad(cell, column.width) for cell, column in zip(cells, self.kept, strict=True)]
         if status is not None:
-            padded[0] = padded[0].replace(status.value, self._paint(status.value, status))
+            padded[0] = padded[0].replace(cells[0], self._paint(cells[0], status))
         return _GAP.join([f"{mark} {pad(name, self.room)}", *padded]).rstrip(" ")
 
     def _mark(self, status: Status) -> str:
@@ -181,6 +181,8 @@ class _Table:
         if not plain:
             lines += self.wrap(f"{show_cause(scenario.cause)}:", _INDENT)
         lines += self.wrap(scenario.notes, _INDENT if plain else _INDENT + "  ")
+        for change in scenario.subject_changes:
+            lines += self.wrap(f"changed under test: {show_change(change)}", _INDENT)
         if not plain:
             lines.append(f"{_INDENT}artifacts: {self.text(f'{self.report.run_folder}/{scenario.artifacts_path}')}")
         return lines
@@ -190,11 +192,14 @@ def _says_something(column: _Column) -> bool:
     return any(cell != UNKNOWN for cell in column.cells)
 
 
-def counts(summary: Summary, *, missing: int = 0) -> str:
+def counts(summary: Summary, scenarios: Iterable[ScenarioReport], *, missing: int = 0) -> str:
     """How many scenarios there are, and how many of each status; `missing` gave no verdict."""
+    failed = [show_status(one.status, one.baseline_id) for one in scenarios].count("failed")
+    regressions = summary.regressions - failed
     parts = [
         (summary.passed, "passed"),
-        (summary.regressions, "regression" if summary.regressions == 1 else "regressions"),
+        (failed, "failed"),
+        (regressions, "regression" if regressions == 1 else "regressions"),
         (summary.blocked, "blocked"),
         (summary.provisional, "provisional"),
         (missing, "without a verdict"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pytest_specbench.core.metrics import METRICS
-from pytest_specbench.core.status import Cause
+from pytest_specbench.core.records import SubjectChange
+from pytest_specbench.core.status import Cause, Status
+from pytest_specbench.core.text import one_line
 
 type Value = float | int | bool | None
 
 UNKNOWN = "-"
+_VALUE = 200
+"""How much of a value is shown."""
 
 
 def show_value(name: str, value: Value) -> str:
@@ -51,6 +55,19 @@ def show_delta(percent: float | None) -> str:
     """A delta as `+5.4%`; `-` where there is none."""
     # Adding 0.0 turns the negative zero that rounding may leave into a plain one.
     return UNKNOWN if percent is None else f"{round(percent, 1) + 0.0:+.1f}%"
+
+
+def show_status(status: Status, baseline_id: str | None) -> str:
+    """A status as people read it. Without a baseline nothing got worse: it is `failed`, and no `regression`."""
+    return "failed" if status is Status.REGRESSION and baseline_id is None else status.value
+
+
+def show_change(change: SubjectChange) -> str:
+    """What became of something under test, for example `agent_version: 1.0 -> 1.1`."""
+    before, now = (
+        UNKNOWN if value is None else one_line(str(value), _VALUE) for value in (change.baseline, change.measured)
+    )
+    return f"{change.name}: {before} -> {now}"
 
 
 def show_cause(cause: Cause) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pytest_specbench.core.records import BenchmarkRun
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_PASS, EXIT_REGRESSION, Status
 from pytest_specbench.reporting.text import printable
-from pytest_specbench.reporting.values import show_cause
+from pytest_specbench.reporting.values import show_cause, show_status
 
 _SHOWN = 3
 _PYTEST = {
@@ -36,7 +36,9 @@ def exit_of(
     failed = [run for run in runs if code_of(run) == EXIT_REGRESSION]
     blocked = [run for run in runs if code_of(run) == EXIT_BLOCKED]
     parts = ["interrupted before every scenario had its verdict"] if interrupted else []
-    parts += _part(failed, "regression", "regressions")
+    regressions = [run for run in failed if show_status(run.status, run.comparison.baseline_id) != "failed"]
+    parts += _part(regressions, "regression", "regressions")
+    parts += _part([run for run in failed if run not in regressions], "failed", "failed")
     parts += [f"{_number(other_failures, 'other test', 'other tests')} failed"] if other_failures else []
     parts += _part([run for run in blocked if run.status is Status.BLOCKED], "blocked", "blocked")
     parts += _part([run for run in blocked if run.status is not Status.BLOCKED], "not accepted", "not accepted")

@@ -18,6 +18,8 @@ WORDS = {
     Status.BLOCKED: ("error", "B", ("BLOCKED", {"red": True})),
 }
 """Category, letter and word of each status."""
+FAILED = ("failed", "F", ("FAILED", {"red": True}))
+"""The same for a regression without a baseline: nothing got worse."""
 OWED = ("error", "A", ("APPROVAL NEEDED", {"red": True}))
 """The same for a provisional run that is not green, since an approval is owed."""
 
@@ -70,4 +72,8 @@ def status_word(report: pytest.TestReport) -> tuple[str, str, Any] | None:
     if text is None or str(report.outcome) == "rerun":  # pytest-rerunfailures has a word of its own
         return None
     run = BenchmarkRun.model_validate_json(text)
-    return OWED if run.status is Status.PROVISIONAL and run.exit_code == EXIT_BLOCKED else WORDS[run.status]
+    if run.status is Status.PROVISIONAL and run.exit_code == EXIT_BLOCKED:
+        return OWED
+    if run.status is Status.REGRESSION and run.comparison.baseline_id is None:
+        return FAILED
+    return WORDS[run.status]
