@@ -244,7 +244,7 @@ def _init(arguments: argparse.Namespace) -> int:
         print(f"wrote {path}")
     if folder / CONFIGURATION not in written:
         print("note: pytest is configured here already; what it should say, too:")
-        print("".join(f"  {line}\n" for line in configuration(folder).splitlines()[1:]), end="")
+        print("".join(f"  {line}\n" for line in configuration().splitlines()[1:]), end="")
     requirement, only_here = installed()
     if only_here is not None and arguments.package is None:
         print(

@@ -198,7 +198,7 @@ class TestLatest:
         assert "+5.4%" in plain
         assert "threshold" not in plain
         assert "runtime_ms: 11.7 s -> 12.3 s (+5.4%), threshold 5%, worse" in deltas
-        assert "subject agent.version: 1.0 -> 1.1" in deltas
+        assert "changed under test: agent.version: 1.0 -> 1.1" in deltas
         assert rows[0]["comparison"]["metrics"][0]["threshold_percent"] == 5.0
         assert rows[0]["comparison"]["subject_changes"][0]["name"] == "agent.version"
         assert specbench("report", "--format", "json").report["scenarios"][0]["comparison"] is None
@@ -209,7 +209,7 @@ class TestLatest:
 
         out = specbench("report", "--format", "markdown").out
 
-        assert out.startswith("## specbench: 1 scenario: 1 regression\n")
+        assert out.startswith("## specbench: 1 scenario: 1 failed\n")
         assert "````text" in out
         assert "a&#124;b &#64;all" in out
 
@@ -252,7 +252,7 @@ class TestOneRun:
         assert answer.code == 0
         assert (answer.report["exit_code"], answer.report["exit_reason"]) == (
             1,
-            "1 regression: plan (artifact missing)",
+            "1 failed: plan (artifact missing)",
         )
         assert [row["scenario_id"] for row in answer.report["scenarios"]] == ["specify", "plan"]
 

@@ -247,7 +247,7 @@ class TestBesideOtherPlugins:
 
         ran = either.run("-v", "--junitxml=junit.xml")
 
-        for word in ("PROVISIONAL", "REGRESSION", "BLOCKED"):
+        for word in ("PROVISIONAL", "FAILED", "BLOCKED"):
             assert word in ran.out
         suite = ET.parse(either.path / "junit.xml").getroot()[0]
         found = {

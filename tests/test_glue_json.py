@@ -50,7 +50,7 @@ class TestStdoutHoldsTheReportOnly:
         report = parsed(ran.out)
         assert report == ran.report
         assert ran.code == report["exit_code"] == 1
-        assert report["exit_reason"] == "1 regression: bad (artifact missing); 1 other test failed"
+        assert report["exit_reason"] == "1 failed: bad (artifact missing); 1 other test failed"
 
     def test_what_pytest_prints_is_on_stderr(self, project: Project) -> None:
         project.scenario("bad", agent={"name": "nop"})
@@ -58,7 +58,7 @@ class TestStdoutHoldsTheReportOnly:
         ran = project.process(JSON)
 
         assert pytest.__version__ in ran.err  # in the header of the session
-        assert "bad (The scenario bad): regression, artifact missing" in ran.err
+        assert "bad (The scenario bad): failed, artifact missing" in ran.err
         assert counted(ran.err) == {"failed": 1}
 
     def test_asked_for_in_the_ini_file_with_workers(self, project: Project) -> None:
@@ -116,8 +116,8 @@ class TestTable:
 
         ran = project.run("--specbench-format=table")
 
-        assert "2 scenarios: 1 regression, 1 provisional" in ran.out
-        assert "specbench: exit 1: 1 regression: bad (artifact missing)" in ran.out
+        assert "2 scenarios: 1 failed, 1 provisional" in ran.out
+        assert "specbench: exit 1: 1 failed: bad (artifact missing)" in ran.out
         assert f"artifacts: .terminalbench/runs/{ran.folder.name}" in ran.out
 
     def test_the_schema_that_ships_holds_for_report_json(self, project: Project) -> None:

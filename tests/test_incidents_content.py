@@ -54,7 +54,7 @@ def artifact(folder: Path, name: str, content: str) -> None:
 def outside_of_code(text: str) -> str:
     """What a renderer reads as Markdown: blocks whose lines are all ours, and inline code, taken out."""
     blocks = re.sub(r"^(`{3,})text\n(?:\| ?.*\n|git .*\n|specbench .*\n)*\1$", "", text, flags=re.MULTILINE)
-    return re.sub(r"<code>[^<]*</code>", "", blocks)
+    return re.sub(r"<code>[^<]*</code>|`[^`\n]+`", "", blocks)
 
 
 class TestSafety:
@@ -112,7 +112,7 @@ class TestBounds:
             "raw/events.jsonl",
             "\n".join(json.dumps({"event": "command", "command": "<" * 5_000}) for _ in range(300)),
         )
-        rows = tuple(samples.metric("<" * 150, 1, 2, 1.0, 1.0, "worse", reason="<" * 5_000) for _ in range(300))
+        rows = tuple(samples.metric("|" * 150, 1, 2, 1.0, 1.0, "worse", reason="|" * 5_000) for _ in range(300))
         comparison = samples.compared().comparison.model_copy(update={"metrics": rows})
         run = failing(notes="\n".join(["<" * 5_000] * 300), display_name="<" * 5_000, comparison=comparison)
 
@@ -147,13 +147,13 @@ class TestMetrics:
     def test_what_was_compared(self, tmp_path: Path) -> None:
         comparison = samples.compared().comparison
         text = message(tmp_path, failing(comparison=comparison)).body
-        row = next(line for line in text.splitlines() if line.startswith("| <code>runtime&#95;ms"))
-        assert row.startswith("| <code>runtime&#95;ms</code> | 11.7 s | 12.3 s | +5.4% | +5% | worse:")
-        assert "| <code>agent.version</code> | <code>1.0</code> | <code>1.1</code> |" in text
+        row = next(line for line in text.splitlines() if line.startswith("| `runtime_ms"))
+        assert row.startswith("| `runtime_ms` | 11.7 s | 12.3 s | +5.4% | +5% | worse:")
+        assert "| `agent.version` | `1.0` | `1.1` |" in text
 
     def test_without_a_baseline_what_was_measured(self, tmp_path: Path) -> None:
         text = message(tmp_path).body
-        assert "| <code>success</code> | - | yes | - | - | nothing to compare with |" in text
+        assert "| `success` | - | yes | - | - | nothing to compare with |" in text
         assert "### Under test" in text
 
 
@@ -164,7 +164,7 @@ class TestReport:
             IncidentReport(scenario_id="<b>", action="suppressed", reason="@everyone | <script>"),
         )
         text = render_markdown(samples.report(failing()).model_copy(update={"incidents": rows}))
-        assert "- <code>plan</code>: opened, <code>folder</code>, <code>a/b.md</code>" in text
+        assert "- `plan`: opened, `folder`, `a/b.md`" in text
         assert "suppressed" in text
         assert "<script>" not in text
         assert "@everyone" not in text

@@ -94,7 +94,7 @@ class TestTicket:
     def test_what_it_holds(self, here: Desk) -> None:
         here.ends(failing())
         text = here.tickets[0].read_text("utf-8")
-        for said in ("artifact missing", "<code>guild</code>", "no plan.md", "spec-kit", "git checkout c0ffee"):
+        for said in ("artifact missing", "`guild`", "no plan.md", "spec-kit", "git checkout c0ffee"):
             assert said in text
         assert "specbench run --scenarios plan" in text
         assert "| $ make plan" in text

@@ -14,7 +14,7 @@ from parity_support import approve, git
 from scenario_files import Project, Ran, command, counted
 
 STATUSES = {"good": "pass", "fresh": "provisional", "bad": "regression", "stuck": "blocked"}
-REASON = "1 regression: bad (artifact missing); 1 blocked: stuck (configuration)"
+REASON = "1 failed: bad (artifact missing); 1 blocked: stuck (configuration)"
 
 
 def every_status(project: Project) -> None:
@@ -57,7 +57,7 @@ class TestTerminal:
 
         ran = project.run("-v")
 
-        words = {"good": "PASS", "fresh": "PROVISIONAL", "bad": "REGRESSION", "stuck": "BLOCKED"}
+        words = {"good": "PASS", "fresh": "PROVISIONAL", "bad": "FAILED", "stuck": "BLOCKED"}
         for name, word in words.items():
             lines = [line for line in ran.out.splitlines() if f"{name}.scenario.yaml::{name}" in line]
             assert any(re.search(rf"\b{word}\b", line) for line in lines), (name, lines)
@@ -80,7 +80,7 @@ class TestTerminal:
         red, green, yellow = "\x1b[31m", "\x1b[32m", "\x1b[33m"
         assert f"{green}PASS\x1b[0m" in ran.out
         assert f"{yellow}PROVISIONAL\x1b[0m" in ran.out
-        assert f"{red}REGRESSION\x1b[0m" in ran.out
+        assert f"{red}FAILED\x1b[0m" in ran.out
         assert f"{red}BLOCKED\x1b[0m" in ran.out
 
     def test_no_colours_where_none_are_wanted(self, project: Project) -> None:
@@ -93,7 +93,7 @@ class TestTerminal:
 
         ran = project.run("-ra")
 
-        assert "REGRESSION bad.scenario.yaml::bad" in ran.out
+        assert "FAILED bad.scenario.yaml::bad" in ran.out
         assert "BLOCKED stuck.scenario.yaml::stuck" in ran.out
 
 
@@ -116,7 +116,7 @@ REASONS: dict[str, tuple[Callable[[Project], Any], int, str]] = {
     "all passed": (approved, 0, "1 passed"),
     "provisional": (lambda project: project.scenario(), 0, "1 provisional (no baseline to compare with yet)"),
     "a regression": (
-        lambda project: project.scenario(agent={"name": "nop"}), 1, "1 regression: demo (artifact missing)"
+        lambda project: project.scenario(agent={"name": "nop"}), 1, "1 failed: demo (artifact missing)"
     ),
     "blocked": (lambda project: project.scenario(agent={"name": "x-y"}), 2, "1 blocked: demo (configuration)"),
     "an approval is owed": (owed, 2, "1 not accepted: demo (approval needed)"),
@@ -299,7 +299,7 @@ class TestBesideOtherPlugins:
 
         ran = project.run("--reruns=2")
 
-        agreed(ran, 1, "1 regression: demo (artifact missing)")
+        agreed(ran, 1, "1 failed: demo (artifact missing)")
         assert ran.scenario()["flaky"] is False
         assert len(list(ran.folder.rglob("run.json"))) == 3
 

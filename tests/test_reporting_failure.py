@@ -33,7 +33,7 @@ def test_a_functional_failure_shows_the_checks_the_output_the_artifacts_and_what
     assert (
         regression_text(bad, "/out/runs/1", tail="verifying\nno plan\n")
         == """\
-plan (Scenario plan): regression, artifact missing
+plan (Scenario plan): failed, artifact missing
   no file matches specs/*/plan.md
 
 trial 2: artifact missing

@@ -30,7 +30,7 @@ def cells(markdown: str) -> list[list[str]]:
             rows.append([])
         if body and cell and token.type == "inline":
             children = token.children or []
-            assert {child.type for child in children} <= {"text", "text_special", "html_inline"}
+            assert {child.type for child in children} <= {"text", "text_special", "html_inline", "code_inline"}
             rows[-1].append("".join(child.content for child in children if child.type != "html_inline"))
     return rows
 
@@ -42,29 +42,36 @@ def test_a_summary_with_a_table_and_the_notes_of_what_is_not_a_plain_pass() -> N
         == """\
 ## specbench: exit 1
 
-<code>1 regression&#58; plan &#40;artifact missing&#41;</code>
+`1 failed: plan (artifact missing)`
 
 |  | scenario | status | cause | trials | runtime | delta | peak memory | delta | steps |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| ✓ | <code>specify</code> | pass | verified | 1 | 12.3 s | +5.4% | 512 MB | -2.1% | 12 |
-| ✗ | <code>plan</code> | regression | artifact missing | 1 | 12.3 s | - | 512 MB | - | 12 |
+| ✓ | `specify` | pass | verified | 1 | 12.3 s | +5.4% | 512 MB | -2.1% | 12 |
+| ✗ | `plan` | failed | artifact missing | 1 | 12.3 s | - | 512 MB | - | 12 |
 
-### ✗ <code>plan</code>: artifact missing
+### ✓ `specify`: verified
+
+- changed under test: `agent.version: 1.0 -> 1.1`
+- changed under test: `agent.option: True -> -`
+
+Owner: `guild`, artifacts: `specify`
+
+### ✗ `plan`: artifact missing
 
 ```text
 no file matches specs/*/plan.md
 ```
 
-Owner: <code>guild</code>, artifacts: <code>plan</code>
+Owner: `guild`, artifacts: `plan`
 
-Run <code>1f3c9a2e-0000-4000-8000-000000000001</code>, artifacts in <code>runs/1</code>.
+Run `1f3c9a2e-0000-4000-8000-000000000001`, artifacts in `runs/1`.
 """
     )
 
 
 def test_missing_verdicts_and_collection_problems_are_told() -> None:
     shown = render_markdown(report(missing=("lost",), collection_problems=("bad.yaml:1: nope",)))
-    assert "**<code>lost</code> started and gave no verdict.**" in shown
+    assert "**`lost` started and gave no verdict.**" in shown
     assert "Not collected:\n\n```text\nbad.yaml:1: nope\n```" in shown
     assert "| scenario |" not in shown
 
@@ -85,9 +92,14 @@ def test_notes_stand_in_a_block_that_they_cannot_leave(notes: str) -> None:
     assert tokens[0].content.rstrip("\n") == "\n".join(printable_lines(notes)).rstrip("\n")
 
 
-def test_whatever_markdown_could_read_is_an_entity() -> None:
+def test_what_backticks_would_not_hold_is_written_with_entities() -> None:
     assert code("a|b") == "<code>a&#124;b</code>"
-    assert code("</code>@x") == "<code>&#60;/code&#62;&#64;x</code>"
+    assert code("`</code>@x") == "<code>&#96;&#60;/code&#62;&#64;x</code>"
+    assert [code(text) for text in ("a\\", " a", "")] == ["<code>a&#92;</code>", "<code> a</code>", "<code></code>"]
+
+
+def test_any_other_text_can_be_read_raw() -> None:
+    assert code("</code>@x: src/a_b.py (1)") == "`</code>@x: src/a_b.py (1)`"
 
 
 def test_a_provisional_scenario_says_why() -> None:

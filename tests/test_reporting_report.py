@@ -203,19 +203,24 @@ class TestExit:
                 [],
                 (0, "1 passed, 1 provisional (no baseline to compare with yet)"),
             ),
-            ([regression()], [], (1, "1 regression: plan (artifact missing)")),
+            (
+                [compared(status=Status.REGRESSION, cause=Cause.METRIC_REGRESSION)],
+                [],
+                (1, "1 regression: specify (metric regression)"),
+            ),
+            ([regression()], [], (1, "1 failed: plan (artifact missing)")),
             ([blocked()], [], (2, "1 blocked: tasks (engine missing)")),
             (
                 [blocked(), regression()],
                 [],
-                (1, "1 regression: plan (artifact missing); 1 blocked: tasks (engine missing)"),
+                (1, "1 failed: plan (artifact missing); 1 blocked: tasks (engine missing)"),
             ),
             ([compared()], ["plan"], (2, "1 started and gave no verdict: plan")),
             ([], ["plan"], (2, "1 started and gave no verdict: plan")),
             (
                 [regression()],
                 ["tasks"],
-                (1, "1 regression: plan (artifact missing); 1 started and gave no verdict: tasks"),
+                (1, "1 failed: plan (artifact missing); 1 started and gave no verdict: tasks"),
             ),
             (
                 [run("known", Status.PROVISIONAL, cause=Cause.APPROVAL_NEEDED, exit_code=2)],
@@ -234,7 +239,7 @@ class TestExit:
     def test_an_interruption_is_never_masked_not_even_by_a_regression(self) -> None:
         assert exit_of([regression()], [], True) == (
             2,
-            "interrupted before every scenario had its verdict; 1 regression: plan (artifact missing)",
+            "interrupted before every scenario had its verdict; 1 failed: plan (artifact missing)",
         )
 
     def test_an_ordinary_test_that_failed_beside_a_blocked_scenario_makes_1(self) -> None:
@@ -246,7 +251,7 @@ class TestExit:
     def test_many_names_are_cut_short(self) -> None:
         code, reason = exit_of([regression(f"s{n}") for n in range(5)], [], False) or (0, "")
         assert (code, reason.count("artifact missing")) == (1, 3)
-        assert reason.startswith("5 regressions: s0 (artifact missing)")
+        assert reason.startswith("5 failed: s0 (artifact missing)")
         assert reason.endswith(", and 2 more")
 
     @pytest.mark.parametrize(

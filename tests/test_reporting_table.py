@@ -31,7 +31,9 @@ def test_a_run_with_every_status_on_80_columns() -> None:
         == """\
   scenario  status       trials  runtime         peak memory     steps
 ✓ specify   pass         1       12.3 s (+5.4%)  512 MB (-2.1%)  12
-✗ plan      regression   1       12.3 s          512 MB          12
+    changed under test: agent.version: 1.0 -> 1.1
+    changed under test: agent.option: True -> -
+✗ plan      failed       1       12.3 s          512 MB          12
     artifact missing:
       no file matches specs/*/plan.md
     artifacts: runs/1/plan
@@ -43,9 +45,9 @@ def test_a_run_with_every_status_on_80_columns() -> None:
 ○ pipeline  provisional  1       12.3 s          512 MB          12
     every check passed; there is no approved baseline to compare with
 
-4 scenarios: 1 passed, 1 regression, 1 blocked, 1 provisional
+4 scenarios: 1 passed, 1 failed, 1 blocked, 1 provisional
 artifacts: runs/1
-specbench: exit 1: 1 regression: plan (artifact missing); 1 blocked: tasks (engine missing)"""
+specbench: exit 1: 1 failed: plan (artifact missing); 1 blocked: tasks (engine missing)"""
     )
 
 

@@ -115,7 +115,7 @@ def test_other_tools_configuration_is_not_pytests(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n# not [tool.pytest]\n[tool.pytester]\n")
     (tmp_path / "test").mkdir()
     write_scaffold(tmp_path)
-    assert "\ntestpaths = test\n" in (tmp_path / "pytest.ini").read_text()
+    assert "\naddopts = --ignore=benchmarks\n" in (tmp_path / "pytest.ini").read_text()
 
 
 def test_git_is_kept_off_the_virtual_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

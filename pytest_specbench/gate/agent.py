@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,16 +29,7 @@ def agent_maker(name: str, options: Mapping[str, Scalar], settings: Settings, *,
 
     Raises UsageError for a name that nobody has.
     """
-    if ":" in name and str(settings.root) not in sys.path:
-        # Only `python -m` looks there for a module. At the end: a file of the repository stands for no installed one.
-        sys.path.append(str(settings.root))
     agent_class = AGENTS.load(name)
-    if settings.model is not None and getattr(agent_class, "takes_model", True) is False:
-        raise UsageError(
-            f"the agent {name!r} asks no model, and {settings.model!r} was asked for",
-            where=f"--specbench-model from {settings.sources.get('model', 'the settings')}",
-            expected="an agent that asks one, for example spec-kit-orchestrator, or no model",
-        )
 
     def make_agent() -> Agent:
         agent: Agent = agent_class(**options)
@@ -80,6 +70,23 @@ def model_for(loaded: LoadedScenario, settings: Settings) -> str | None:
         expected=f"a file, relative to {' or '.join(str(base) for base in dict.fromkeys(bases))}",
         hint="record one: --specbench-model NAME --specbench-record CASSETTE",
     )
+
+
+def model_taken(name: str, model: str | None, settings: Settings) -> str | None:
+    """The model that the agent asks; None where it asks none, whatever the scenario or a configuration names.
+
+    Raises UsageError where one was asked for on the command line.
+    """
+    if getattr(AGENTS.load(name), "takes_model", True) is not False:
+        return model
+    source = settings.sources.get("model", "")
+    if settings.model is not None and source.startswith("command line"):
+        raise UsageError(
+            f"the agent {name!r} asks no model, and {settings.model!r} was asked for",
+            where=f"--specbench-model from {source}",
+            expected="an agent that asks one, for example spec-kit-orchestrator, or no model",
+        )
+    return None
 
 
 def display_name(model: str | None, loaded: LoadedScenario) -> str | None:

@@ -16,7 +16,14 @@ from pytest_specbench.core.records import AgentRecord, Fingerprint, ImageIdentit
 from pytest_specbench.core.redact import Redactor
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
-from pytest_specbench.gate.agent import agent_asked_for, agent_maker, display_name, model_defaults, model_for
+from pytest_specbench.gate.agent import (
+    agent_asked_for,
+    agent_maker,
+    display_name,
+    model_defaults,
+    model_for,
+    model_taken,
+)
 from pytest_specbench.gate.conditions import (
     REPLAY,
     check_added,
@@ -76,6 +83,7 @@ def observe(loaded: LoadedScenario, settings: Settings) -> Observed:
     name, options = agent_asked_for(loaded, settings)
     model = model_for(loaded, settings)
     check_added(loaded, settings, agent=name, model=model)
+    model = model_taken(name, model, settings)
     make_agent = agent_maker(name, options, settings, live=model is not None and not model.startswith(REPLAY))
     check_tested(loaded, settings, name)
     backend: SandboxBackend = SANDBOXES.load(settings.sandbox)()

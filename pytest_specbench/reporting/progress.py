@@ -126,7 +126,9 @@ class ProgressView:
         `now` is seconds since the epoch, the clock's when not given. An item whose process is gone says so.
         """
         at = self._clock() if now is None else now
-        return [_line(beat, at) for beat in sorted(self._beats(), key=lambda beat: (beat.started, beat.scenario_id))]
+        return [
+            _line(beat, at) for beat in sorted(_beats(self._folder), key=lambda beat: (beat.started, beat.scenario_id))
+        ]
 
     def forget(self, scenario_id: str) -> None:
         """The item has its verdict: drop what a process that died may have left of it."""
@@ -135,7 +137,7 @@ class ProgressView:
 
     def processes(self) -> list[int]:
         """Ids of the living processes that run an item, this one left out."""
-        return sorted({beat.pid for beat in self._beats() if _is_alive(beat)} - {os.getpid()})
+        return sorted({beat.pid for beat in _beats(self._folder) if _is_alive(beat)} - {os.getpid()})
 
     def wait_until_idle(self, seconds: float) -> None:
         """Wait until no other process runs an item, or until the time is over."""
@@ -144,19 +146,11 @@ class ProgressView:
         while self.processes() and time.monotonic() < over:
             time.sleep(0.05)
 
-    def _beats(self) -> list[Beat]:
-        beats = []
-        for path in self._folder.glob("*.json"):
-            # It may be gone by now, or be somebody else's: what is no heartbeat is not shown.
-            with suppress(OSError, ValidationError):
-                beats.append(Beat.model_validate_json(path.read_bytes()))
-        return beats
-
 
 def forget_the_dead(root: Path) -> None:
     """Remove what runs left below `root` whose processes are all gone. Never raises."""
     for folder in root.glob("*/"):
-        beats = ProgressView(folder)._beats()  # noqa: SLF001 - this module's
+        beats = _beats(folder)
         if beats and not any(_is_alive(beat) for beat in beats):
             with suppress(OSError):
                 for beat in beats:
@@ -167,6 +161,15 @@ def forget_the_dead(root: Path) -> None:
 def beat_path(folder: Path, scenario_id: str) -> Path:
     """The file of a scenario's heartbeat; its name stays in the folder whatever the id holds."""
     return folder / f"{quote(scenario_id, safe='')}.json"
+
+
+def _beats(folder: Path) -> list[Beat]:
+    beats = []
+    for path in folder.glob("*.json"):
+        # It may be gone by now, or be somebody else's: what is no heartbeat is not shown.
+        with suppress(OSError, ValidationError):
+            beats.append(Beat.model_validate_json(path.read_bytes()))
+    return beats
 
 
 def _line(beat: Beat, now: float) -> str:

@@ -53,7 +53,7 @@ def write_scaffold(folder: Path, maintainer: str | None = None, package: str | N
     requirements = folder / "benchmarks/requirements.txt"
     targets[requirements] = targets[requirements].replace(b"PACKAGE", (package or installed()[0]).encode())
     if not configured(folder):
-        targets[folder / CONFIGURATION] = configuration(folder).encode()
+        targets[folder / CONFIGURATION] = configuration().encode()
     if not (folder / IGNORE).exists():
         targets[folder / IGNORE] = _template("gitignore") + _virtualenv(folder)
     in_the_way = sorted({str(path) for target in targets for path in _obstacles(target, folder)})
@@ -90,9 +90,10 @@ def installed() -> tuple[str, str | None]:
     url, vcs = str(origin.get("url", "")), origin.get("vcs_info")
     if not url or url.startswith("file:"):
         return f"pytest-specbench=={found.version}", url or None
+    below = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
     if vcs:
-        return f"pytest-specbench @ {vcs['vcs']}+{url}@{vcs['commit_id']}", None
-    return f"pytest-specbench @ {url}", None
+        return f"pytest-specbench @ {vcs['vcs']}+{url}@{vcs['commit_id']}{below}", None
+    return f"pytest-specbench @ {url}{below}", None
 
 
 def configured(folder: Path) -> bool:
@@ -103,10 +104,9 @@ def configured(folder: Path) -> bool:
     )
 
 
-def configuration(folder: Path) -> str:
+def configuration() -> str:
     """What pytest's configuration has to say."""
-    tests = next((name for name in ("tests", "test", "testing") if (folder / name).is_dir()), "tests")
-    return _template("pytest.ini").decode().replace("TESTS", tests)
+    return _template("pytest.ini").decode()
 
 
 def _virtualenv(folder: Path) -> bytes:

@@ -90,6 +90,10 @@ class ScenarioSession:
         prints goes to stderr. May be called again.
         """
         self._termination.install()
+        if str(self.settings.root) not in sys.path:
+            # Only `python -m` looks there for an agent or a check that is `module:name`. At the end: a file of the
+            # project stands for no installed module.
+            sys.path.append(str(self.settings.root))
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if self.settings.format == "json" and reporter is not None and reporter._tw._file is not sys.stderr:  # noqa: SLF001 - pytest has no public way
             from _pytest.config import create_terminal_writer
