@@ -39,8 +39,12 @@ def commands() -> dict[str, list[str]]:
 
 
 def test_every_option_of_a_recipe_exists():
-    known = {option.option for option in OPTIONS}
-    assert set(re.findall(r"--specbench-[a-z-]+", DOCUMENT.read_text("utf-8"))) <= known
+    known = {option.name for option in OPTIONS if option.purpose == "run"}
+    nightly = [step["run"] for step in yaml.safe_load(BLOCKS[1])]
+    lines = [line for each in (*commands().values(), nightly) for line in each if line.startswith("specbench run ")]
+    assert len(lines) == 3
+    for line in lines:
+        assert set(re.findall(r"(?<= )--([a-z-]+)", line.partition(" -- ")[0])) <= known
 
 
 def test_what_init_writes_is_the_recipe_for_github():
@@ -49,8 +53,10 @@ def test_what_init_writes_is_the_recipe_for_github():
 
 
 def test_the_recipes_end_green_as_printed_in_a_new_repository_and_after_the_image_was_rebuilt(tmp_path):
-    """Every line as it stands there: before the first run, then GitHub's and GitLab's, each on an image of its own."""
-    own = ("SPECBENCH_", "SPEC_BENCH_", "PYTEST_", "GIT_", "COV_", "DOCKER_")
+    """Every line as it stands there: GitHub's in the pull request that brings the benchmarks and at night, GitLab's in
+    the next one, on an image that was built anew.
+    """
+    own = ("SPECBENCH_", "SPEC_BENCH_", "PYTEST_", "GIT_", "COV_", "DOCKER_", "GITHUB_", "CI_")
     base = "specbench-test-base:1"
     (tmp_path / "repository").mkdir()
     with own_engine() as engine:
@@ -88,15 +94,25 @@ def test_the_recipes_end_green_as_printed_in_a_new_repository_and_after_the_imag
 
         images: set[str] = set()
         build_base("Monday")
-        run("git init --quiet .")
+        run("git init --quiet --bare ../origin && git init --quiet -b main . && git remote add origin ../origin")
+        run("echo new >README.md && git add . && git commit --quiet -m New && git push --quiet origin main")
+        run("git switch --quiet -c change")
         run(BEFORE)
+        environment["GITHUB_BASE_REF"] = "main"
         for line in commands()["github"]:
             run(line)
+        environment["GITHUB_BASE_REF"] = ""
+        run(next(line for line in commands()["github"] if line.startswith("specbench run ")))
+        run("git push --quiet origin change:main")
         build_base("Tuesday")
+        environment["CI_MERGE_REQUEST_TARGET_BRANCH_NAME"] = "main"
         for line in commands()["gitlab"]:
             run(line)
         assert len(images) == 2
-    runs = [*(tmp_path / "repository" / ".terminalbench" / "runs").glob("*/report.json")]
-    reports = [json.loads(path.read_text("utf-8")) for path in runs]
-    assert [(each["exit_code"], each["scenarios"][0]["status"]) for each in reports] == [(0, "provisional")] * 2
+    runs = (tmp_path / "repository" / ".terminalbench" / "runs").glob("*")
+    found = [
+        [json.loads((run / name).read_text("utf-8")) for name in ("report.json", "run_metadata.json")] for run in runs
+    ]
+    assert [(each["exit_code"], each["scenarios"][0]["status"]) for each, _ in found] == [(0, "provisional")] * 3
+    assert sorted(each["trusted_commit"] is not None for _, each in found) == [False, True, True]
     assert "1 provisional" in (tmp_path / "summary.md").read_text("utf-8")

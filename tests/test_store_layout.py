@@ -189,6 +189,21 @@ class TestChanges:
             "attic.scenario.yml is added, with the id of bench/s.scenario.yaml; the one at main counts",
         )
 
+    @pytest.mark.parametrize("there", ["", "bench/s.scenario.yaml", "registry.json"])
+    def test_the_first_registry_comes_with_the_first_scenarios(self, top: Path, into: Path, there: str) -> None:
+        if there:
+            declare(top / there, "s")
+        laid = lay_out(top, commit(top), into)
+        declare(top / "bench" / "new.scenario.yaml", "new")
+        (top / "bench" / "registry.json").write_text("[]")
+
+        found = self.found(top, into, laid)
+
+        assert found.added == ("bench/new.scenario.yaml",)
+        assert found.registries == (() if there else ("bench/registry.json",))
+        said = "bench/registry.json is added; nothing reads it before it is at main"
+        assert found.altered == ((said,) if there else ())
+
     def test_one_in_what_a_scenario_of_the_ref_names_is_not_run(self, top: Path, into: Path, laid: list[str]) -> None:
         declare(top / "other" / "app" / "new.scenario.yaml", "new")
         declare(top / "odd\x1b.scenario.yaml", "odd")

@@ -69,7 +69,7 @@ def run_at_ref(ref: str, module: str, arguments: Sequence[str], *, near: Path) -
             # pytest would look for its configuration further up, where anybody may have put one.
             (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
         found = changes(folder, paths, work_tree, ref, there)
-        done = add(folder, work_tree, found.added)
+        registries, done = (add(folder, work_tree, files) for files in (found.registries, found.added))
         record = LaidOut(
             ref=ref,
             commit=commit,
@@ -77,7 +77,7 @@ def run_at_ref(ref: str, module: str, arguments: Sequence[str], *, near: Path) -
             work_tree=work_tree,
             here=here,
             argv=tuple(sys.argv),
-            altered=(*found.altered, *done.altered, *installed_from(work_tree)),
+            altered=(*found.altered, *registries.altered, *done.altered, *installed_from(work_tree)),
             added=done.added,
         )
         file = Path(private, "laid-out.json")

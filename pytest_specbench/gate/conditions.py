@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pytest_specbench.agents import AGENTS
-from pytest_specbench.core.errors import BlockedError
+from pytest_specbench.core.errors import BlockedError, DatasetError
 from pytest_specbench.core.policy.modes import ApprovalMode
 from pytest_specbench.core.settings import Settings
 from pytest_specbench.core.status import Cause
@@ -106,7 +106,18 @@ def check_dataset(loaded: LoadedScenario, settings: Settings) -> Dataset:
     """The dataset that the scenario runs under: the one asked for, else the one it names. It must hold the scenario."""
     scenario = loaded.scenario
     reference = settings.dataset or scenario.registry_version
-    dataset = resolve_dataset(reference, registry=settings.registry, near=loaded.path.parent)
+    try:
+        dataset = resolve_dataset(reference, registry=settings.registry, near=loaded.path.parent)
+    except DatasetError as error:
+        if not settings.adds(loaded.path):
+            raise
+        raise BlockedError(
+            f"the change adds the scenario, and no registry at {settings.trusted_ref} has its dataset {reference!r}",
+            cause=Cause.DATASET_MISSING,
+            where=loaded.where("registry_version"),
+            expected="a dataset that is there: a change does not say what belongs to which",
+            hint="merge the registry's row as a change of its own",
+        ) from error
     if not contains(dataset, loaded):
         raise BlockedError(
             f"the dataset {reference!r} ({dataset.source}) does not hold the scenario {scenario.scenario_id!r}",

@@ -20,10 +20,12 @@ from pytest_specbench.store.lock import LOCK_NAME
 
 SUFFIXES = (".scenario.yaml", ".scenario.yml")
 """As scenarios.loader has them."""
+REGISTRY = "registry.json"
+"""As scenarios.registry_file has it."""
 CONFIGURATION = frozenset(
     {
         *("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
-        *("conftest.py", "setup.py", "registry.json", LOCK_NAME),
+        *("conftest.py", "setup.py", REGISTRY, LOCK_NAME),
     }
 )
 """Names of files that say what runs and how it is judged, wherever they lie."""
@@ -37,12 +39,15 @@ class Changes:
     """Scenario files that only the work tree has, relative to its top."""
     altered: tuple[str, ...] = ()
     """What of the work tree does not count, a sentence each."""
+    registries: tuple[str, ...] = ()
+    """Registries that only the work tree has, where the ref has neither one nor a scenario that it could move."""
 
 
 def changes(folder: Path, paths: Sequence[str], work_tree: Path, ref: str, there: Collection[str]) -> Changes:
     """Hold a work tree, whose files are `there`, against the files `paths` of a ref that is laid out in `folder`.
 
-    A scenario whose id the ref has is no addition, whatever its file is called: it was moved, and the ref's runs.
+    A scenario whose id the ref has is no addition, whatever its file is called: it was moved, and the ref's runs. The
+    registry is the ref's, too; but the change that brings the first scenarios brings the first registry.
     """
     scenarios = [path for path in paths if path.endswith(SUFFIXES)]
     beside = {path.rpartition("/")[0] for path in scenarios}
@@ -53,6 +58,8 @@ def changes(folder: Path, paths: Sequence[str], work_tree: Path, ref: str, there
         if how and not index.under_test(path):
             altered.append(f"{visible(path)} is {how}; the one at {ref} counts")
     added: list[str] = []
+    registries: list[str] = []
+    first = not scenarios and not any(path.rpartition("/")[2] == REGISTRY for path in paths)
     for path in sorted({*there} - {*paths}):
         if path.endswith(SUFFIXES):
             at_ref, named_by = index.file_of(_mapping(work_tree / path).get("scenario_id")), index.named_by(path)
@@ -63,9 +70,11 @@ def changes(folder: Path, paths: Sequence[str], work_tree: Path, ref: str, there
                 altered.append(f"{visible(path)} is added, and is not run: {why}")
             else:
                 added.append(path)
+        elif first and path.rpartition("/")[2] == REGISTRY:
+            registries.append(path)
         elif path.rpartition("/")[2] in CONFIGURATION and os.path.lexists(work_tree / path):
             altered.append(f"{visible(path)} is added; nothing reads it before it is at {ref}")
-    return Changes(tuple(added), tuple(altered))
+    return Changes(tuple(added), tuple(altered), tuple(registries))
 
 
 class _Index:
@@ -143,7 +152,7 @@ def _and_above(path: str) -> Iterator[str]:
 
 
 def add(folder: Path, work_tree: Path, added: Sequence[str]) -> Changes:
-    """Copy the scenario files that a work tree adds to their places. What cannot be copied is told as altered: where
+    """Copy files that a work tree adds to their places. What cannot be copied is told as altered: where
     the ref has something else than a folder on the way, and what is no regular file.
     """
     copied, told = [], []
