@@ -384,8 +384,8 @@ class TestGc:
         answer = specbench("gc", "--runs", "--keep", "3")
 
         assert (dry.code, answer.code) == (0, 0)
-        assert dry.out.splitlines()[-1] == "1 runs would be removed, 3 stay"
-        assert answer.out.splitlines()[-1] == "1 runs removed, 3 stay"
+        assert dry.out.splitlines()[-1] == "1 run would be removed, 3 stay"
+        assert answer.out.splitlines()[-1] == "1 run removed, 3 stay"
         assert [name[-1] for name in here(tmp_path)] == ["2", "3", "4"]
         assert specbench("report").code == 0
 

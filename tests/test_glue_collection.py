@@ -479,6 +479,15 @@ class TestWhatIsSaid:
         assert ran.judged()[0] == "blocked"
         assert "asks no model, and 'openai/any' was asked for" in ran.scenario()["notes"]
 
+    def test_a_model_that_an_ini_file_names_is_for_those_that_ask_one(self, project: Project) -> None:
+        project.scenario()
+        project.more_ini(model="openai/any")
+
+        ran = project.run()
+
+        assert ran.judged() == ("provisional", "verified")
+        assert ran.run()["fingerprint"]["instrument"]["model"] is None
+
     def test_what_the_lock_pins(self, project: Project) -> None:
         project.scenario()
         assert f"wrote {project.path / 'specbench.lock'}: demo in local" in project.run("--specbench-lock").out

@@ -160,7 +160,7 @@ def test_of_very_many_problems_some_are_told(verify, sandbox) -> None:
         (sandbox.folder / f"{number}.txt").touch()
     (result,), _ = verify({"path": "*.txt"})
     assert len(result.problems) == MAX_PROBLEMS + 1
-    assert result.problems[-1] == "There are 7 more problems."
+    assert result.problems[-1] == "and 7 more problems"
 
 
 HOSTILE = [

@@ -306,7 +306,7 @@ def test_a_text_that_is_made_to_be_slow_is_still_judged(check, text) -> None:
 def test_many_problems_are_counted_and_not_all_told(check) -> None:
     problems = check("[two words]\n" * 5_000)
     assert len(problems) == MAX_PROBLEMS + 1
-    assert problems[-1].startswith("There are ")
+    assert problems[-1].startswith("and ")
 
 
 MARKDOWN = st.text(st.sampled_from("#[]()`~-*<!>: \nTFR01XP$"), max_size=400)

@@ -101,7 +101,7 @@ def _of_run(run: BenchmarkRun, folder: Path) -> list[str]:
 def _asked_for(until: date, reason: str, at: datetime) -> list[str]:
     reasons = []
     if until <= at.date():
-        reasons.append(f"--until {until} is no day to come")
+        reasons.append(f"--until {until} must be in the future")
     if until - at.date() > LONGEST:
         reasons.append(f"--until {until} is more than {LONGEST.days} days away; approve it instead, if it is to stay")
     if not reason.strip():

@@ -106,7 +106,7 @@ def _asked_for(run: BenchmarkRun, settings: Settings) -> Iterable[str]:
     if settings.accept_regression is not None and not settings.accept_regression.strip():
         yield "say why the regression is accepted"
     if settings.expires_on is not None and settings.expires_on <= datetime.now(UTC).date():
-        yield f"--expires {settings.expires_on} is no day to come"
+        yield f"--expires {settings.expires_on} must be in the future"
 
 
 def _provenance(

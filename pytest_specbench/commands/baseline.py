@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_specbench.core.errors import ApprovalRefusedError, BlockedError, RunNotFoundError, UsageError
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_PASS, EXIT_REFUSED
+from pytest_specbench.core.text import counted
 
 if TYPE_CHECKING:
     from pytest_specbench.core.approval.audit import Trail
@@ -238,7 +239,7 @@ def _verify(arguments: argparse.Namespace, settings: Settings) -> int:  # noqa: 
     for problem in problems:
         print(f"{problem.name}: {problem.what}", file=sys.stderr)
     against = "" if settings.held is None else f", held against {settings.held.ref}"
-    print(f"{work.label}{against}: {f'{len(problems)} problems' if problems else 'intact'}")
+    print(f"{work.label}{against}: {counted(len(problems), 'problem', 'problems') if problems else 'intact'}")
     return EXIT_BLOCKED if problems else EXIT_PASS
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_NOT_FOUND, EXIT_PASS
+from pytest_specbench.core.text import counted
 
 if TYPE_CHECKING:
     from pytest_specbench.commands.place import Place
@@ -118,7 +119,7 @@ def _prune(place: Place, *, dry_run: bool) -> int:
             sys.stdout.write(f"kept {candidate.name}: {candidate.kept}\n")
     for name in going:
         sys.stdout.write(f"{'would remove' if dry_run else 'removed'} {name}\n")
-    sys.stdout.write(f"{len(going)} runs {'would be ' if dry_run else ''}removed, {stay} stay\n")
+    sys.stdout.write(f"{counted(len(going), 'run', 'runs')} {'would be ' if dry_run else ''}removed, {stay} stay\n")
     for problem in problems[:SHOWN]:
         sys.stderr.write(f"specbench: could not be removed: {problem}\n")
     return EXIT_BLOCKED if problems else EXIT_PASS

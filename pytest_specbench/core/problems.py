@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pytest_specbench.core.errors import ScenarioError
-from pytest_specbench.core.text import one_line
+from pytest_specbench.core.text import counted, one_line
 
 type KeyPath = tuple[str | int, ...]
 
@@ -76,9 +76,11 @@ def scenario_error(given: str, lines: Mapping[KeyPath, int], problems: Iterable[
     )
     if len(placed) > MOST:
         errors = (*errors, ScenarioError("and more problems, which are told when these are mended", where=given))
-    number = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
     return ScenarioError(
-        f"{number} in {given}", where=errors[0].where, hint=f"specbench validate {given}", problems=errors
+        f"{counted(len(errors), 'problem', 'problems')} in {given}",
+        where=errors[0].where,
+        hint=f"specbench validate {given}",
+        problems=errors,
     )
 
 

@@ -71,9 +71,11 @@ def lock_scenario(loaded: LoadedScenario, settings: Settings) -> str:
                 where=settings.called(loaded.folder / LOCK_NAME),
                 hint="`specbench lock`, review and commit",
             )
-        return f"{loaded.folder / LOCK_NAME} fits: {scenario_id} in {settings.sandbox}"
+        return f"{settings.called(loaded.folder / LOCK_NAME)} fits: {scenario_id} in {settings.sandbox}"
     update_lock(loaded.folder, settings.sandbox, scenario_id, facts)
-    return f"wrote {loaded.folder / LOCK_NAME}: {scenario_id} in {settings.sandbox}, {len(facts)} facts"
+    return (
+        f"wrote {settings.called(loaded.folder / LOCK_NAME)}: {scenario_id} in {settings.sandbox}, {len(facts)} facts"
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pytest_specbench.core.text import one_line
+from pytest_specbench.core.text import counted, one_line
 from pytest_specbench.recording.atif_models import ContentPart, Metrics, Step, Trajectory
 
 MAX_BYTES = 200_000_000
@@ -34,7 +34,11 @@ def check_trajectory(document: dict[str, Any] | Path, strict: bool = True) -> li
     except RecursionError:
         return ["$: it is nested too deeply"]
     told = [one_line(problem) for problem in problems[:MOST]]
-    return told if len(problems) <= MOST else [*told, f"$: and {len(problems) - MOST} problems more"]
+    return (
+        told
+        if len(problems) <= MOST
+        else [*told, f"$: and {counted(len(problems) - MOST, 'more problem', 'more problems')}"]
+    )
 
 
 def _check(document: dict[str, Any] | Path, *, strict: bool) -> list[str]:

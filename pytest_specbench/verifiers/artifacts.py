@@ -9,6 +9,7 @@ from typing import Any
 from pytest_specbench.core.errors import InfrastructureError, UsageError
 from pytest_specbench.core.records import CheckResult
 from pytest_specbench.core.status import Cause
+from pytest_specbench.core.text import counted
 from pytest_specbench.sandboxes.base import SpoiledError
 from pytest_specbench.scenarios.model import Scenario, SuccessArtifact
 from pytest_specbench.verifiers import CHECKS
@@ -99,7 +100,7 @@ def _judge(artifact: SuccessArtifact, files: Mapping[str, bytes], check: Check |
 def _failed(artifact: SuccessArtifact, cause: Cause, problems: list[str], files: tuple[str, ...] = ()) -> CheckResult:
     told = problems[:MAX_PROBLEMS]
     if len(problems) > MAX_PROBLEMS:
-        told.append(f"There are {len(problems) - MAX_PROBLEMS} more problems.")
+        told.append(f"and {counted(len(problems) - MAX_PROBLEMS, 'more problem', 'more problems')}")
     return CheckResult(name=_name(artifact), passed=False, cause=cause, problems=tuple(told), files=files)
 
 

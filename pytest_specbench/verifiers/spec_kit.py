@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_specbench.core.text import counted
 from pytest_specbench.verifiers.leftovers import leftovers
 from pytest_specbench.verifiers.markdown import Document, Kind, Section, parse
 
@@ -89,7 +90,7 @@ def _check_tasks(text: str, *, done: bool) -> list[str]:
 def _capped(problems: list[str]) -> list[str]:
     if len(problems) <= MAX_PROBLEMS:
         return problems
-    return [*problems[:MAX_PROBLEMS], f"There are {len(problems) - MAX_PROBLEMS} more problems."]
+    return [*problems[:MAX_PROBLEMS], f"and {counted(len(problems) - MAX_PROBLEMS, 'more problem', 'more problems')}"]
 
 
 def _section_problems(document: Document, mandatory: tuple[str, ...], optional: tuple[str, ...] = ()) -> Iterator[str]:
