@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_specbench.core.errors import ScenarioError, SpecbenchError, UsageError
-from pytest_specbench.core.text import counted
+from pytest_specbench.core.text import counted, one_line
 
 if TYPE_CHECKING:
     from pytest_specbench.core.settings import Settings
@@ -37,6 +37,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     """Check every scenario file and print every problem; exit 1 when there is one."""
     from pytest_specbench.agents import AGENTS
     from pytest_specbench.agents.deny_rules import check_deny_rules
+    from pytest_specbench.commands.place import configuration
     from pytest_specbench.commands.settings import settings_here
     from pytest_specbench.scenarios.loader import check_unique, find_scenarios, load_scenario
     from pytest_specbench.store.trusted.laid_out import laid_out
@@ -45,6 +46,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     loaded: list[LoadedScenario] = []
     problems: list[str] = []
     held = laid_out(Path.cwd())
+    registry = configuration(Path.cwd())[1].get("specbench_registry")
     files = find_scenarios(
         arguments.paths if held is None else [held.under_test(path.absolute()) for path in arguments.paths]
     )
@@ -54,7 +56,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         try:
             one = load_scenario(path, known_checks=CHECKS.names())
             _check_agent(one)
-            _check_membership(one)
+            _check_membership(one, registry)
             if one.scenario.allow.deny and (held is None or one.scenario.agent.name in AGENTS.names()):
                 check_deny_rules(one, asked_for=settings_here().agent)
             loaded.append(one)
@@ -86,15 +88,23 @@ def _check_agent(loaded: LoadedScenario) -> None:
     except UsageError as error:
         where = loaded.where("agent", "name" if agent.name not in AGENTS.names() else "options")
         raise ScenarioError(error.message, where=where, expected=error.expected) from None
+    except Exception as error:  # noqa: BLE001 - an agent of somebody else's refuses in its own way
+        raise ScenarioError(
+            f"the agent {agent.name!r} cannot be made: {type(error).__name__}: {one_line(str(error))}",
+            where=loaded.where("agent", "options"),
+            expected="options that it takes",
+        ) from None
 
 
-def _check_membership(loaded: LoadedScenario) -> None:
-    """Raises ScenarioError where the registry beside the scenario does not list it."""
+def _check_membership(loaded: LoadedScenario, registry: str | None) -> None:
+    """Raises ScenarioError where the registry does not list it: the one that is configured, else the nearest."""
     from pytest_specbench.scenarios.datasets import contains, resolve_dataset
 
     reference = loaded.scenario.registry_version
+    if registry is not None and "://" in registry:
+        return  # nothing is fetched here
     try:
-        dataset = resolve_dataset(reference, registry=None, near=loaded.folder)
+        dataset = resolve_dataset(reference, registry=registry, near=loaded.folder)
     except SpecbenchError:
         return  # whether there is a registry, and which, is the invocation's to say
     if not contains(dataset, loaded):
