@@ -51,6 +51,17 @@ def command(line: str) -> dict[str, Any]:
     return {"name": "command", "options": {"command": line}}
 
 
+def asking(project: Project, line: str) -> dict[str, Any]:
+    """An agent that runs a command line, and says that it asks a model."""
+    project.file(
+        "asking.py",
+        "from pytest_specbench.agents.command import CommandAgent\n"
+        "class Asking(CommandAgent):\n"
+        "    takes_model = True\n",
+    )
+    return {"name": "asking:Asking", "options": {"command": line}}
+
+
 @dataclass(frozen=True)
 class Ran:
     """One invocation: its exit code, what it printed, and what it left below the artifact root."""

@@ -60,7 +60,7 @@ class TestRun:
 
         assert ran.code == 1
         assert {row["scenario_id"] for row in ran.report["scenarios"]} == {"good", "bad"}
-        assert "specbench: exit 1: 1 regression: bad (agent crashed)" in ran.out
+        assert "specbench: exit 1: 1 failed: bad (agent crashed)" in ran.out
         assert "PytestAssertRewriteWarning" not in ran.out
 
     @pytest.mark.parametrize(

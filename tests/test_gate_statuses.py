@@ -139,7 +139,7 @@ return AgentOutcome(Cause.DENIED, result.output, 1)
 
         ran = project.run()
 
-        assert "demo (The scenario demo): regression, artifact missing" in ran.out
+        assert "demo (The scenario demo): failed, artifact missing" in ran.out
         assert "No file matches result.txt." in ran.out
         assert "| said by the verifier" in ran.out
         assert "next: specbench run --scenarios demo" in ran.out
@@ -269,7 +269,7 @@ class TestSeveralScenarios:
         ran = project.run()
 
         assert ran.code == 1
-        assert ran.report["exit_reason"] == "1 regression: bad (artifact missing); 1 blocked: stuck (configuration)"
+        assert ran.report["exit_reason"] == "1 failed: bad (artifact missing); 1 blocked: stuck (configuration)"
         assert "specbench: exit 1: " in ran.out
 
     def test_ordinary_tests_keep_their_own_outcome(self, either: Project) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from parity_support import approve, lock_content
-from scenario_files import Project, Ran
+from scenario_files import Project, Ran, asking
 
 PINNED = {
     "dataset", "dataset_version", "scenario_content", "verifier_content", "gate_content",
@@ -33,7 +33,7 @@ class Pinned:
     def write(self, **changes: Any) -> None:
         """Write the scenario anew."""
         whole: dict[str, Any] = {
-            "agent": {"name": "command", "options": {"command": f"touch {self.mark}; echo made > result.txt"}},
+            "agent": asking(self.project, f"touch {self.mark}; echo made > result.txt"),
             "model": {"name": "replay:talk.cassette.yaml"},
             "verification": {"command": "sh .verification/accept.sh", "files": "check"},
             "fixtures": {"given": {"type": "files", "source": "data"}},
@@ -335,7 +335,7 @@ UNPINNED: dict[str, dict[str, Any]] = {
     "the title": {"display_name": "Another title"},
     "the owner": {"owner_rotation": "somebody-else"},
     "the order of the tracked metrics": {"metrics_tracked": ["success", "exit_status"]},
-    "the agent's options": {"agent": {"name": "command", "options": {"command": "echo more > result.txt"}}},
+    "the agent's options": {"agent": {"name": "asking:Asking", "options": {"command": "echo more > result.txt"}}},
     "the agent": {"agent": {"name": "nop"}, "success_artifacts": [{"path": "given.txt"}]},
     "the size of the recording": {"terminal_size": [100, 30]},
 }

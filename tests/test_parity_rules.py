@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from parity_support import NOW, STRICT, approve, lock_content
-from scenario_files import Project, Ran, command
+from scenario_files import Project, Ran, asking, command
 
 from pytest_specbench.core.approval.baselines import PORTABLE
 
@@ -101,7 +101,7 @@ class TestWithoutABaseline:
 
     def test_endpoint_and_parameters_are_the_scenarios_models_and_not_anothers(self, demo: Project) -> None:
         def facts(model: dict[str, Any] | None, *arguments: str) -> dict[str, Any]:
-            demo.scenario(model=model)
+            demo.scenario(model=model, agent=asking(demo, "echo made > result.txt"))
             found: dict[str, Any] = demo.run(*arguments).run()["fingerprint"]["instrument"]
             return found
 

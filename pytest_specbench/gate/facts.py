@@ -102,7 +102,7 @@ def facts_of(
     yield Fact("agent", "agent_version", agent.version)
     yield from (Fact("agent", f"agent.{name}", value) for name, value in sorted(agent.configuration.items()))
     yield Fact("model", "model", agent.model)
-    if scenario.model is not None and settings.model in (None, scenario.model.name):
+    if scenario.model is not None and agent.model and settings.model in (None, scenario.model.name):
         # Another model gets none of these. The endpoint may hold a credential, so only the hash tells it.
         asked = scenario.model.model_dump(mode="json", include={"parameters", "prices", "api_base"})
         yield Fact("model", "model_parameters", _hash(asked))

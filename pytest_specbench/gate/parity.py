@@ -35,9 +35,10 @@ def check_lock(loaded: LoadedScenario, settings: Settings, found: Fingerprint) -
     if entry is None:
         return Comparison(lock="no entry" if lock.found else "none")
     drifted = drift(entry, found)
-    if model_for(loaded, settings) != model_for(loaded, replace(settings, model=None)):
+    asks = {**found.instrument, **found.subject}.get("model")
+    if asks is None or model_for(loaded, settings) != model_for(loaded, replace(settings, model=None)):
         # The cassette that is pinned is the scenario's own. A model that was asked for instead, for example to record
-        # it anew, is another instrument with another baseline, and no drift.
+        # it anew, is another instrument with another baseline, and no drift; so is an agent that asks none.
         drifted = tuple(item for item in drifted if item.name != "cassette_content")
     diff = tuple(diff_lines(drifted, expected=LOCK_NAME, observed="observed now")) if drifted else ()
     return Comparison(lock="drift" if drifted else "equal", diff=diff)
