@@ -60,6 +60,7 @@ class TestStdoutHoldsTheReportOnly:
         assert pytest.__version__ in ran.err  # in the header of the session
         assert "bad (The scenario bad): failed, artifact missing" in ran.err
         assert counted(ran.err) == {"failed": 1}
+        assert ran.err.splitlines()[-1].startswith("specbench: exit 1: ")
 
     def test_asked_for_in_the_ini_file_with_workers(self, project: Project) -> None:
         project.more_ini(format="json")

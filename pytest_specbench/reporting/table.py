@@ -44,6 +44,11 @@ def render_table(report: Report, *, width: int, color: bool = False, encoding: s
     return _Table(report, max(width, NARROWEST), color=color, encoding=encoding).lines()
 
 
+def exit_line(report: Report, encoding: str = "utf-8") -> str:
+    """The last line: `specbench: exit N: reason`."""
+    return f"specbench: exit {report.exit_code}: {printable(report.exit_reason, encoding)}"
+
+
 @dataclass(frozen=True)
 class _Column:
     title: str
@@ -108,7 +113,7 @@ class _Table:
         lines += self.wrap(_resumed(report)) if report.resumed else []
         lines += self.wrap(counts(report.summary, report.scenarios, missing=len(report.missing_verdicts)))
         lines.append(f"artifacts: {self.text(report.run_folder)}")
-        lines.append(f"specbench: exit {report.exit_code}: {self.text(report.exit_reason)}")
+        lines.append(exit_line(report, self.encoding))
         return lines
 
     def wrap(self, text: str, indent: str = "") -> list[str]:

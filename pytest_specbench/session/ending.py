@@ -164,14 +164,15 @@ class Ending:
             return
         if self._unwritten:
             terminal.write_line(self._unwritten, red=True)
-        if settings.format == "json":
-            return
-        from pytest_specbench.reporting.table import render_table
+        from pytest_specbench.reporting.table import exit_line, render_table
 
         writer = terminal._tw  # noqa: SLF001 - its width has no public name
+        encoding = getattr(writer._file, "encoding", None) or "utf-8"  # noqa: SLF001 - as above
+        if settings.format == "json":  # the table's place is taken, and what pytest prints is on stderr
+            self._last_line = exit_line(self._report, encoding)
+            return
         terminal.ensure_newline()
         terminal.section("specbench", sep="=")
-        encoding = getattr(writer._file, "encoding", None) or "utf-8"  # noqa: SLF001 - as above
         *lines, self._last_line = render_table(
             self._report, width=writer.fullwidth, color=terminal.hasmarkup, encoding=encoding
         )
