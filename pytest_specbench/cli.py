@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_specbench import __version__
-from pytest_specbench.commands import baseline, history, report, validate
+from pytest_specbench.commands import baseline, history, init, report, validate
 from pytest_specbench.core.errors import RunNotFoundError, SpecbenchError, UsageError
 from pytest_specbench.core.status import EXIT_BLOCKED, EXIT_NOT_FOUND
 
@@ -144,12 +144,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     baseline.add(commands)
     report.add(commands)
     history.add(commands)
-    init = commands.add_parser("init", help="write a first scenario, its registry and a CI stage")
-    init.add_argument("folder", nargs="?", default=".", type=Path, help="repository to write into (default: here)")
-    init.add_argument(
-        "--package", metavar="REQUIREMENT", help="what CI installs, as pip takes it (default: what is installed here)"
-    )
-    init.set_defaults(command=_init)
+    init.add(commands)
     gc = commands.add_parser("gc", help="remove the sandboxes that dead runs left on this machine, or old runs")
     history.add_gc(gc)
     gc.add_argument("--kept", action="store_true", help="remove those too that --specbench-keep left for a look")
@@ -234,42 +229,6 @@ def _pytest(arguments: list[str]) -> int:
     return int(pytest.main([*arguments, "-W", quiet]))
 
 
-def _init(arguments: argparse.Namespace) -> int:
-    """Write the scaffold, say what was written and what to run next."""
-    from pytest_specbench.scenarios.scaffold import CONFIGURATION, configuration, installed, write_scaffold
-
-    folder = arguments.folder
-    written = write_scaffold(folder, _email(folder), arguments.package)
-    for path in written:
-        print(f"wrote {path}")
-    if folder / CONFIGURATION not in written:
-        print("note: pytest is configured here already; what it should say, too:")
-        print("".join(f"  {line}\n" for line in configuration().splitlines()[1:]), end="")
-    requirement, only_here = installed()
-    if only_here is not None and arguments.package is None:
-        print(
-            f"note: CI cannot install pytest-specbench from {only_here}.\n"
-            f"  benchmarks/requirements.txt asks a package index for {requirement}; if that has it not, name a git\n"
-            "  URL there, or give it: specbench init --package REQUIREMENT"
-        )
-    print("next: commit them, then pytest benchmarks (without a Docker engine: --specbench-sandbox=local)")
-    return 0
-
-
-def _email(folder: Path) -> str | None:
-    """The e-mail address that git knows in the folder; None where it knows none that may name a maintainer, or there is
-    no git or folder.
-    """
-    from pytest_specbench.core.git import git
-    from pytest_specbench.store.baselines.maintainers import PRINCIPAL
-
-    try:
-        found = git(folder, "config", "--get", "user.email").out.decode("utf-8", "replace").strip()
-    except SpecbenchError:
-        return None
-    return found if PRINCIPAL.fullmatch(found) else None
-
-
 def _gc(arguments: argparse.Namespace) -> int:
     """Remove what dead runs left, and say what it was."""
     runs_removed = history.remove_runs(arguments)
@@ -287,9 +246,12 @@ def _gc(arguments: argparse.Namespace) -> int:
     for what in (*removed, *let_go):
         print(f"{'would remove' if dry else 'removed'} {what}")
     print(f"{counted(len(removed), 'sandbox', 'sandboxes')} of dead runs {'would be ' if dry else ''}removed")
-    if arguments.kept and not dry:
-        print(f"{counted(len(let_go), 'kept sandbox', 'kept sandboxes')} removed")
     left = [each for name in names for each in kept_by(name)]
+    if arguments.kept and dry:
+        let_go, left = [each.name for each in left], []
+        print("".join(f"would remove {name}\n" for name in let_go), end="")
+    if arguments.kept:
+        print(f"{counted(len(let_go), 'kept sandbox', 'kept sandboxes')} {'would be ' if dry else ''}removed")
     for each in left:
         print(f"kept {each.name} (run {each.run_id[:8]}, scenario {each.scenario_id}): {each.enter}")
     if left:

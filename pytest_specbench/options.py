@@ -157,7 +157,10 @@ def _place(config: pytest.Config) -> _Place:
 def warn_of_unknown_variables(config: pytest.Config) -> None:
     """Say which environment variables look like ours and are not: what they were meant to set is not set."""
     for said in unknown_variables():
-        config.issue_config_time_warning(pytest.PytestConfigWarning(said), stacklevel=2)
+        try:
+            config.issue_config_time_warning(pytest.PytestConfigWarning(said), stacklevel=2)
+        except pytest.PytestConfigWarning:  # -W error
+            raise pytest.UsageError(said) from None
 
 
 def check_permissions(config: pytest.Config, settings: Settings) -> None:

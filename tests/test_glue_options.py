@@ -163,6 +163,17 @@ class TestVariables:
 
         assert (listed.code, "SPECBENCH_BASELINES is empty" in listed.err) == (2, True)
 
+    def test_where_warnings_are_errors_it_is_a_wrong_usage(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SPECBENCH_DATASTE", "demo==1.0")
+        project.scenario()
+
+        ran = project.run("-W", "error")
+
+        assert (ran.code, "INTERNALERROR" in ran.out + ran.err) == (4, False)
+        assert "SPECBENCH_DATASTE is unknown" in ran.err
+
     def test_one_that_nobody_knows_is_a_warning(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SPECBENCH_DATASTE", "demo==1.0")
         monkeypatch.setenv("SPECBENCH_RUNNER_BASE", "debian")

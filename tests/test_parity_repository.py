@@ -300,6 +300,23 @@ def test_what_a_scenario_takes_along_from_elsewhere_counts_too(kept: Project) ->
     refused(kept, "'agent/more.sh' is not tracked", "'agent/tool.bin' is ignored by git and not tracked")
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["a submodule", "unknown to git"])
+def test_what_a_scenario_takes_along_from_another_repository_counts_too(kept: Project, *, known: bool) -> None:
+    inner = kept.path / "vendor"
+    (inner / "agent").mkdir(parents=True)
+    git(inner, "init", "-q")
+    (inner / ".gitignore").write_text("*.log\n")
+    (inner / "agent" / "run.sh").write_text("x")
+    git(inner, "add", "-A")
+    git(inner, "commit", "-q", "-m", "one")
+    if known:
+        commit(kept)
+        (inner / "agent" / "run.log").write_text("y")
+    found = unclean(kept.path / "benchmarks", ignore=kept.path / ".terminalbench", named=[inner / "agent"])
+
+    assert found == ["'agent/run.log' is ignored by git and not tracked" if known else "'vendor/' is not tracked"]
+
+
 def test_a_submodule_counts_with_what_it_holds_and_by_none_of_its_settings(kept: Project, tmp_path: Path) -> None:
     inner = kept.path / "inner"
     inner.mkdir()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from parity_support import git
 
+from pytest_specbench.cli import main
 from pytest_specbench.core.errors import UsageError
 from pytest_specbench.scenarios.datasets import contains, resolve_dataset
 from pytest_specbench.scenarios.loader import find_scenarios, load_scenario
-from pytest_specbench.scenarios.scaffold import TEMPLATES, installed, write_scaffold
+from pytest_specbench.scenarios.scaffold import TEMPLATES, configuration, installed, write_scaffold
 
 
 def everything(folder: Path) -> list[str]:
@@ -63,7 +66,7 @@ def test_the_ci_stage_keeps_the_artifacts_and_installs_what_was_asked_for(tmp_pa
     steps = yaml.safe_load(text)["jobs"]["benchmarks"]["steps"]
 
     assert any(".terminalbench/runs" in step.get("with", {}).get("path", "") for step in steps)
-    assert any("-r benchmarks/requirements.txt" in step.get("run", "") for step in steps)
+    assert any("benchmarks/requirements.txt" in step.get("run", "") for step in steps)
     asked = (tmp_path / "benchmarks" / "requirements.txt").read_text().splitlines()
     assert asked[-1] == "pytest-specbench @ git+https://example.org/specbench.git@0123abcd"
 
@@ -100,21 +103,30 @@ def test_what_is_installed_is_told_as_pip_takes_it(
     [
         ("pytest.ini", ""),
         ("pyproject.toml", "[tool.pytest.ini_options]\n"),
+        ("pyproject.toml", '[tool."pytest".ini_options]\n'),
         ("tox.ini", "[pytest]\n"),
         ("setup.cfg", "[tool:pytest]\n"),
     ],
 )
-def test_a_repository_that_configures_pytest_goes_on_doing_so(tmp_path: Path, name: str, text: str) -> None:
+def test_a_repository_that_configures_pytest_goes_on_doing_so(
+    tmp_path: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / name).write_text(text)
-    written = {path.name for path in write_scaffold(tmp_path)}
+    assert main(["init", str(tmp_path)]) == 0
     assert (tmp_path / name).read_text() == text
-    assert "pytest.ini" not in written
+    assert name == "pytest.ini" or not (tmp_path / "pytest.ini").exists()
+    line = 'addopts = ["--ignore=benchmarks"]' if name.endswith(".toml") else "addopts = --ignore=benchmarks"
+    assert f"  {line}\n" in capsys.readouterr().out
+
+
+def test_what_it_says_of_toml_is_toml() -> None:
+    said = tomllib.loads(configuration(toml=True).replace("[pytest]", "[tool.pytest]"))
+    assert said["tool"]["pytest"]["specbench_sandbox"] == "docker"
 
 
 def test_other_tools_configuration_is_not_pytests(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n# not [tool.pytest]\n[tool.pytester]\n")
-    (tmp_path / "test").mkdir()
-    write_scaffold(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n# not [tool.pytest]\n[tool.pytest-watcher]\n")
+    assert main(["init", str(tmp_path)]) == 0
     assert "\naddopts = --ignore=benchmarks\n" in (tmp_path / "pytest.ini").read_text()
 
 
@@ -124,10 +136,27 @@ def test_git_is_kept_off_the_virtual_environment(tmp_path: Path, monkeypatch: py
     assert (tmp_path / ".gitignore").read_text().splitlines() == [".terminalbench/", ".venv/", "/my env/"]
 
 
-def test_what_git_ignores_stays_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / ".gitignore").write_text("mine\n")
-    write_scaffold(tmp_path)
-    assert (tmp_path / ".gitignore").read_text() == "mine\n"
+def test_what_git_ignores_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n.venv/\n")
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / ".gitignore").read_text() == "mine\n.venv/\n"
+    assert f"note: what {tmp_path / '.gitignore'} should say, too:\n  .terminalbench/\n" in capsys.readouterr().out
+
+
+def test_below_the_top_of_a_repository_it_says_what_is_looked_for_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "part").mkdir()
+    assert main(["init", str(tmp_path / "part")]) == 0
+    assert f"is not the top of its repository, {tmp_path}." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", ["a\nb", " "])
+def test_a_package_is_one_requirement(tmp_path: Path, package: str) -> None:
+    with pytest.raises(UsageError, match="must be one line"):
+        write_scaffold(tmp_path, package=package)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("target", TEMPLATES)

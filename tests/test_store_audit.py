@@ -28,7 +28,7 @@ from pytest_specbench.core.approval.audit import Problem, entry_bytes
 from pytest_specbench.core.errors import BlockedError
 from pytest_specbench.store.baselines.audit import append, read_trail, read_trust, unsigned
 from pytest_specbench.store.baselines.maintainers import Maintainers
-from pytest_specbench.store.baselines.records import Trust, read_baselines, verify_baselines
+from pytest_specbench.store.baselines.records import Trust, read_all, read_baselines, verify_baselines
 from pytest_specbench.store.trees import FolderTree
 
 
@@ -183,6 +183,33 @@ class TestWhereSignaturesAreRequired:
         approve(tmp_path, record_of(4), who=mara)
 
         assert not_accepted(tmp_path, trust("required", mara)) == []
+
+    def test_so_is_what_was_approved_of_another_instrument(self, tmp_path: Path, mara: Person) -> None:
+        """The scenario was edited between two unsigned approvals; only the newer one is approved anew."""
+        required, tree = trust("required", mara), FolderTree(tmp_path)
+        approve(tmp_path, record_of(1))
+        approve(tmp_path, record_of(2, fingerprint=fingerprint(cpus=2.0)))
+        with pytest.raises(BlockedError) as blocked:
+            read_baselines(tree, "s", required)
+        assert "specbench baseline approve --scenario s" in str(blocked.value)
+
+        approve(tmp_path, record_of(3, fingerprint=fingerprint(cpus=2.0)), who=mara)
+
+        assert [one.baseline_id for one in read_baselines(tree, "s", required).active] == [record_of(3).baseline_id]
+        assert [one.baseline_id for one in read_all(tree, required).active] == [record_of(3).baseline_id]
+        assert verify_baselines(tree, required) == []
+
+    def test_so_does_a_signed_retirement_and_no_unsigned_one(self, tmp_path: Path, mara: Person) -> None:
+        required = trust("required", mara)
+        approve(tmp_path, record_of(1))
+        add(tmp_path, retirement(tmp_path, record_of(1), START + timedelta(days=2)))
+        assert len(not_accepted(tmp_path, required)) == 2
+
+        elsewhere = record_of(3, fingerprint=fingerprint("elsewhere"))
+        approve(tmp_path, elsewhere)
+        add(tmp_path, retirement(tmp_path, elsewhere, START + timedelta(days=4)), mara)
+
+        assert len(not_accepted(tmp_path, required)) == 2
 
     def test_approving_another_environment_mends_nothing(self, tmp_path: Path, mara: Person) -> None:
         approve(tmp_path, record_of(1))

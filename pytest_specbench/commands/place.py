@@ -121,9 +121,10 @@ def configuration(here: Path) -> tuple[Path, Mapping[str, Any]]:
     return here, {}
 
 
-def configured(folder: Path) -> bool:
-    """Whether pytest finds its configuration in this very folder. UsageError for a file that cannot be parsed."""
-    return any((folder / name).is_file() and _values(folder / name) is not None for name in FILES)
+def configured(folder: Path) -> str | None:
+    """The file in this very folder that configures pytest; None: none. UsageError for one that cannot be parsed."""
+    found = (name for name in FILES if (folder / name).is_file() and _values(folder / name) is not None)
+    return next(found, None)
 
 
 def _values(path: Path) -> Mapping[str, Any] | None:

@@ -99,14 +99,18 @@ def _check_agent(loaded: LoadedScenario) -> None:
 def _check_membership(loaded: LoadedScenario, registry: str | None) -> None:
     """Raises ScenarioError where the registry does not list it: the one that is configured, else the nearest."""
     from pytest_specbench.scenarios.datasets import contains, resolve_dataset
+    from pytest_specbench.scenarios.registry_file import nearest_registry
 
     reference = loaded.scenario.registry_version
     if registry is not None and "://" in registry:
         return  # nothing is fetched here
+    if registry is None and nearest_registry(loaded.folder) is None:
+        return  # which one counts, the invocation will say
     try:
         dataset = resolve_dataset(reference, registry=registry, near=loaded.folder)
-    except SpecbenchError:
-        return  # whether there is a registry, and which, is the invocation's to say
+    except SpecbenchError as error:
+        where = loaded.where("registry_version")
+        raise ScenarioError(f"the dataset {reference} is not there: {error}", where=where) from None
     if not contains(dataset, loaded):
         raise ScenarioError(
             f"the dataset {reference} does not list the scenario {loaded.scenario.scenario_id!r}",

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pytest_specbench.core.errors import BlockedError
@@ -52,6 +53,7 @@ def unclean(benchmarks: Path, *, ignore: Path, also: Sequence[Path] = (), named:
     return [
         *_changes(status.split("\0"), top, wanted, artifacts),
         *_hidden(top, hidden),
+        *chain.from_iterable(_hidden_in_another(top, path) for path in places),
         *_not_looked_at(top),
         *_in_submodules(top),
     ]
@@ -158,7 +160,10 @@ def _entries(
         if not name:
             continue
         path = top / name
-        if code != "??" or (any(map(path.is_relative_to, wanted)) and not any(map(path.is_relative_to, artifacts))):
+        below = any(map(path.is_relative_to, wanted))
+        # A repository that git does not know is one entry, whatever of it is wanted.
+        around = name.endswith("/") and any(one.is_relative_to(path) for one in wanted)
+        if code != "??" or around or (below and not any(map(path.is_relative_to, artifacts))):
             yield code, name
 
 
@@ -177,6 +182,13 @@ def _hidden(top: Path, wanted: Sequence[tuple[Path, str]]) -> Iterator[str]:
     for name in (found or "").split("\0"):
         if name and LEFT_OUT.isdisjoint(Path(name).parts):
             yield f"{name!r} is ignored by git and not tracked"
+
+
+def _hidden_in_another(top: Path, path: Path) -> Iterator[str]:
+    """The same for a path that lies in another repository than the scenarios, such as a submodule."""
+    inner = repository_of(path if path.is_dir() else path.parent)
+    if inner is not None and inner != top:
+        yield from _hidden(inner, [(path, ""), (path, "**")])
 
 
 def _literal(name: str) -> str:

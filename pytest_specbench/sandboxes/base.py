@@ -52,7 +52,9 @@ class ExecResult:
     duration_ms: float
     """By a monotonic clock, on this side of the sandbox."""
     started: bool = True
-    """False when it is known that nothing of it ran, because of what is inside: no such program, a spoiled workdir."""
+    """False when it is known that nothing of it ran, because of what is inside: no shell, a spoiled workdir. A program
+    that is not there ends as the shell says it, with 126 or 127.
+    """
 
     @property
     def timed_out(self) -> bool:

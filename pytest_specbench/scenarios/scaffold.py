@@ -25,20 +25,18 @@ TEMPLATES: Mapping[str, str] = {
 
 CONFIGURATION = "pytest.ini"
 """What is written where the repository does not configure pytest yet."""
-CONFIGURED_BY = (CONFIGURATION, "pytest.toml", ".pytest.toml", ".pytest.ini")
-CONFIGURED_IN = ("pyproject.toml", "tox.ini", "setup.cfg")
-"""Files that are pytest's configuration, and files that may hold it."""
-_SECTION = re.compile(r"^\s*\[\s*(?:tool\s*[.:]\s*)?pytest\b", re.MULTILINE)
 IGNORE = ".gitignore"
 
 ROTATION = "maintainers"
 """The rotation of the first maintainer."""
 
 
-def write_scaffold(folder: Path, maintainer: str | None = None, package: str | None = None) -> list[Path]:
+def write_scaffold(
+    folder: Path, maintainer: str | None = None, package: str | None = None, *, configured: bool = False
+) -> list[Path]:
     """Write the files below `folder` and return their paths. All of them are written, or none. `maintainer` is the
     e-mail address of the first one, which may name a person there, `package` what CI installs (default: what is
-    installed here). pytest's configuration and `.gitignore` are left as they are where there are some.
+    installed here). pytest's configuration is written unless it is `configured`, `.gitignore` where there is none.
 
     Raises UsageError that lists what is in the way: nothing is ever overwritten.
     """
@@ -50,12 +48,14 @@ def write_scaffold(folder: Path, maintainer: str | None = None, package: str | N
         first = f"maintainers:\n  - principal: {name}\n    rotations: [{ROTATION}]\n".encode()
         path = folder / "baselines/maintainers.yaml"
         targets[path] = targets[path].replace(b"maintainers: []\n", first)
+    if package is not None and not (package.isprintable() and package.strip()):
+        raise UsageError("--package must be one line", expected="a requirement, as pip takes it")
     requirements = folder / "benchmarks/requirements.txt"
     targets[requirements] = targets[requirements].replace(b"PACKAGE", (package or installed()[0]).encode())
-    if not configured(folder):
+    if not configured:
         targets[folder / CONFIGURATION] = configuration().encode()
     if not (folder / IGNORE).exists():
-        targets[folder / IGNORE] = _template("gitignore") + _virtualenv(folder)
+        targets[folder / IGNORE] = "".join(f"{line}\n" for line in ignored(folder)).encode()
     in_the_way = sorted({str(path) for target in targets for path in _obstacles(target, folder)})
     if in_the_way:
         raise UsageError(
@@ -96,17 +96,18 @@ def installed() -> tuple[str, str | None]:
     return f"pytest-specbench @ {url}{below}", None
 
 
-def configured(folder: Path) -> bool:
-    """Whether the folder configures pytest."""
-    perhaps = [folder / name for name in CONFIGURED_IN if (folder / name).is_file()]
-    return any((folder / name).exists() for name in CONFIGURED_BY) or any(
-        _SECTION.search(path.read_text("utf-8", "replace")) for path in perhaps
-    )
+def configuration(*, toml: bool = False) -> str:
+    """What pytest's configuration has to say, as an ini file or as lines of TOML."""
+    text = _template("pytest.ini").decode()
+    if not toml:
+        return text
+    text = re.sub(r"^(specbench_\w+) = (.*)$", r'\1 = "\2"', text, flags=re.MULTILINE)
+    return re.sub(r"^addopts = (.*)$", r'addopts = ["\1"]', text, flags=re.MULTILINE)
 
 
-def configuration() -> str:
-    """What pytest's configuration has to say."""
-    return _template("pytest.ini").decode()
+def ignored(folder: Path) -> list[str]:
+    """The lines that `.gitignore` of the folder has to have."""
+    return (_template("gitignore") + _virtualenv(folder)).decode().splitlines()
 
 
 def _virtualenv(folder: Path) -> bytes:

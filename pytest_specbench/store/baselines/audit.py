@@ -105,10 +105,11 @@ def unsigned(
     """What the trust does not accept of the entries of one scenario, or of all.
 
     `required`: everything in force needs a good signature of a maintainer. `optional`: only what says that it is
-    verified. `off`: nothing does. In force is every entry but an acknowledgement that is over, and but an approval or a
+    verified. `off`: nothing does. In force is every entry but an acknowledgement that is over, but an approval or a
     retirement that came before the newest accepted approval of the same scenario and key: that one replaced whatever
-    those did. So what was approved before signing was required, or with a key that was revoked since, is mended by
-    approving anew.
+    those did; and but an approval whose baseline was retired or superseded by an entry that is accepted, or that is
+    itself not in force. So what was approved before signing was required, or with a key that was revoked since, is
+    mended by approving anew, or by retiring. Superseded is what `audit.supersede` has found.
     """
     if trust.signing == "off":
         return []
@@ -116,22 +117,36 @@ def unsigned(
     problems: list[Problem] = []
     settled: set[tuple[str, str]] = set()
     ended: set[tuple[str, str]] = set()
+    over_with: set[str] = set()  # names of the entries that are accepted, or not in force
     for filed in reversed(trail.entries):
         entry = filed.entry
         key = (entry.scenario_id, entry.key)
         over = entry.acknowledged is not None and (now >= entry.acknowledged.until or key in ended)
-        replaced = entry.acknowledged is None and key in settled
+        retired_by = _retired_by(trail, filed)
+        replaced = entry.acknowledged is None and (key in settled or retired_by in over_with)
         if over or replaced or scenario_id not in (None, entry.scenario_id):
+            over_with.add(filed.name)
             continue
         why = _unacceptable(tree, filed, trust)
         if why:
             problems.append(Problem(filed.name, why))
-        elif entry.action is Action.APPROVE:
+            continue
+        over_with.add(filed.name)
+        if entry.action is Action.APPROVE:
             settled.add(key)
             ended.add(key)
         elif entry.action is Action.WITHDRAW:
             ended.add(key)
     return problems[::-1]
+
+
+def _retired_by(trail: Trail, filed: Filed) -> str | None:
+    """The name of the entry that ended the baseline which an entry approved; None where none did."""
+    if filed.entry.action is not Action.APPROVE or filed.entry.baseline_id is None:
+        return None
+    history = trail.baselines.get(filed.entry.baseline_id)
+    by = None if history is None or history.approval.name != filed.name else history.retired_by
+    return None if by is None else by.name
 
 
 def not_by_a_maintainer(tree: Tree, filed: Filed, trust: Trust, *, at: datetime | None = None) -> str:

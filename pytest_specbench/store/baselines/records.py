@@ -86,10 +86,11 @@ def read_baselines(tree: Tree, scenario_id: str, trust: Trust) -> Baselines:
     problems = [*trail.problems, *problems]
     if problems:
         raise _invalid(tree, problems)
+    counted = _counted(records, trail)
     problems = unsigned(tree, trail, trust, scenario_id=scenario_id)
     if problems:
         raise _invalid(tree, problems, hint=_APPROVE_ANEW.format(scenario_id=scenario_id))
-    return _counted(records, trail)
+    return counted
 
 
 def read_all(tree: Tree, trust: Trust) -> Baselines:
@@ -101,10 +102,13 @@ def read_all(tree: Tree, trust: Trust) -> Baselines:
         found, wrong = _records(tree, trail, scenario_id, _record_files(tree, scenario_id))
         records |= found
         problems += wrong
-    problems = problems or unsigned(tree, trail, trust)
     if problems:
         raise _invalid(tree, problems)
-    return _counted({name: records[name] for name in trail.baselines}, trail)
+    counted = _counted({name: records[name] for name in trail.baselines}, trail)
+    problems = unsigned(tree, trail, trust)
+    if problems:
+        raise _invalid(tree, problems, hint=_APPROVE_ANEW.format(scenario_id="ID"))
+    return counted
 
 
 def _counted(records: Mapping[str, BaselineRecord], trail: Trail) -> Baselines:
@@ -125,6 +129,7 @@ def verify_baselines(tree: Tree, trust: Trust, *, trusted: Tree | None = None) -
     for scenario_id in sorted(named | set(files)):
         records, found = _records(tree, trail, scenario_id, files.get(scenario_id, []))
         problems += found
+        _counted(records, trail)
         for record in records.values():
             problems += _bundle_problems(tree, record, trail.baselines[record.baseline_id])
     if trust.signing != "off":
