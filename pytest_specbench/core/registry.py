@@ -23,7 +23,7 @@ class Registry:
     group: str
     builtin: Mapping[str, str]
     also: tuple[str, ...] = ()
-    """What may be asked for besides, and is told with the names."""
+    """Names that are accepted besides, and listed with the others in an error."""
 
     def names(self) -> list[str]:
         """Every registered name, sorted."""

@@ -129,7 +129,7 @@ def verify_baselines(tree: Tree, trust: Trust, *, trusted: Tree | None = None) -
     for scenario_id in sorted(named | set(files)):
         records, found = _records(tree, trail, scenario_id, files.get(scenario_id, []))
         problems += found
-        _counted(records, trail)
+        _counted(records, trail)  # for what it retires in the trail
         for record in records.values():
             problems += _bundle_problems(tree, record, trail.baselines[record.baseline_id])
     if trust.signing != "off":

@@ -152,7 +152,7 @@ def _and_above(path: str) -> Iterator[str]:
 
 
 def add(folder: Path, work_tree: Path, added: Sequence[str]) -> Changes:
-    """Copy files that a work tree adds to their places. What cannot be copied is told as altered: where
+    """Copy files that a work tree adds to their places. What cannot be copied is listed as altered: where
     the ref has something else than a folder on the way, and what is no regular file.
     """
     copied, told = [], []
